@@ -1,0 +1,7 @@
+-- kind: expand
+-- The graph. create_graph wants ag_catalog on the search_path from AGE 1.7 on; the runner's transaction ends the SET LOCAL.
+
+CREATE EXTENSION IF NOT EXISTS age;
+SET LOCAL search_path = ag_catalog, public;
+SELECT create_graph('knowledge');
+SELECT create_vlabel('knowledge', 'Concept');
