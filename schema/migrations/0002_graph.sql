@@ -5,3 +5,6 @@ CREATE EXTENSION IF NOT EXISTS age;
 SET LOCAL search_path = ag_catalog, public;
 SELECT create_graph('knowledge');
 SELECT create_vlabel('knowledge', 'Concept');
+SELECT create_elabel('knowledge', 'RELATION');
+-- One vertex per name: a MERGE alone does not promise that under concurrency.
+CREATE UNIQUE INDEX concept_name ON knowledge."Concept" (agtype_access_operator(properties, '"name"'::agtype));
