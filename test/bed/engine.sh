@@ -3,6 +3,8 @@
 # is unpacked under the cache and started detached. Needs root only in the second case.
 . "$(dirname "$0")/lib.sh"
 
+ENGINE=$CACHE/engine
+
 unpack() {
   [ -x "$ENGINE/usr/sbin/dockerd" ] && return
   say "unpacking Debian $DEBIAN_SUITE's Docker"
@@ -19,7 +21,7 @@ link_cli() {
     docker "$plugin" version >/dev/null 2>&1 ||
       ln -sf "$ENGINE/usr/libexec/docker/cli-plugins/docker-$plugin" "$HOME/.docker/cli-plugins/docker-$plugin"
   done
-  docker compose version >/dev/null && docker buildx version >/dev/null || die 'the docker command has no compose or buildx'
+  { docker compose version && docker buildx version; } >/dev/null || die 'the docker command has no compose or buildx'
 }
 
 start() {

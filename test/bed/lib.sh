@@ -4,11 +4,17 @@
 set -eu
 BED=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${KG_TESTBED_CACHE:-$HOME/.cache/kg-testbed}
-ENGINE=$CACHE/engine
 # shellcheck source=versions
 . "$BED/versions"
 mkdir -p "$CACHE"
 export DEBIAN_FRONTEND=noninteractive
+
+# One script of the bed at a time: two people (or two test runs) may call it at once. A script called by another has the lock already.
+if [ -z "${KG_TESTBED_LOCKED:-}" ] && command -v flock >/dev/null; then
+  exec 9>"$CACHE/lock"
+  flock 9
+  export KG_TESTBED_LOCKED=1
+fi
 
 # Progress goes to stderr with the seconds since the script began, so a log that stops says where.
 say() { printf 'bed %s +%ss: %s\n' "$(basename "$0" .sh)" "$SECONDS" "$*" >&2; }
@@ -47,7 +53,7 @@ wait_for() {
 detached() {
   local log=$1
   shift
-  setsid -f nohup "$@" </dev/null >>"$log" 2>&1
+  setsid -f nohup "$@" </dev/null >>"$log" 2>&1 9>&-
 }
 
 # mirror SUFFIX: the address of the archive that the machine's own apt uses whose path ends in SUFFIX (debian, debian-security).

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# The Debian packages that tests use. Only on a machine with apt and as root; elsewhere it says what they are.
+. "$(dirname "$0")/lib.sh"
+
+packages=(age bsdutils busybox ca-certificates chromium curl dash file git iproute2 iptables jq mmdebstrap openssl procps
+  runc shellcheck tmux unzip util-linux zip)
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+  apt_install "${packages[@]}"
+  say 'tools present'
+else
+  say "this is no Debian with root: what a test misses of these, install yourself: ${packages[*]}"
+fi
