@@ -111,24 +111,28 @@ X
 # has the file capability for low ports (so a container that drops NET_BIND_SERVICE cannot start it), and busybox gives wget.
 caddy_image() {
   local bin=$CACHE/caddy/$CADDY_VERSION/caddy
-  apt_install busybox libcap2-bin
+  apt_install busybox
   if [ ! -x "$bin" ]; then
     command -v go >/dev/null || die 'caddy is built with go, which is not on PATH'
     say "building caddy $CADDY_VERSION (2 to 3 minutes on two cores; log $CACHE/caddy.log)"
     mkdir -p "$(dirname "$bin")"
-    GOBIN=$scratch CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' \
+    GOBIN=$scratch CGO_ENABLED=0 go install -trimpath \
+      -ldflags "-s -w -X github.com/caddyserver/caddy/v2.CustomVersion=v$CADDY_VERSION" \
       "github.com/caddyserver/caddy/v2/cmd/caddy@v$CADDY_VERSION" 2>"$CACHE/caddy.log" ||
       { tail -n 20 "$CACHE/caddy.log" >&2; die 'go install caddy failed'; }
     mv "$scratch/caddy" "$bin"
   fi
   mkdir -p "$scratch/bin"
   cp "$bin" "$(command -v busybox)" "$scratch/bin/"
-  setcap cap_net_bind_service=+ep "$scratch/bin/caddy"
   ln -s busybox "$scratch/bin/wget"
   printf ':80 {\n\troot * /usr/share/caddy\n\tfile_server\n}\n' >"$scratch/Caddyfile"
   build "$CADDY" <<X
+FROM $DEBIAN AS bin
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libcap2-bin
+COPY bin /out
+RUN setcap cap_net_bind_service=+ep /out/caddy
 FROM $DEBIAN
-COPY bin /usr/bin
+COPY --from=bin /out /usr/bin
 COPY Caddyfile /etc/caddy/Caddyfile
 RUN mkdir -p /config/caddy /data/caddy /usr/share/caddy /srv
 ENV CADDY_VERSION=v$CADDY_VERSION XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data

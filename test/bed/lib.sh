@@ -9,16 +9,16 @@ CACHE=${KG_TESTBED_CACHE:-$HOME/.cache/kg-testbed}
 mkdir -p "$CACHE"
 export DEBIAN_FRONTEND=noninteractive
 
-# One script of the bed at a time: two people (or two test runs) may call it at once. A script called by another has the lock already.
-if [ -z "${KG_TESTBED_LOCKED:-}" ] && command -v flock >/dev/null; then
-  exec 9>"$CACHE/lock"
-  flock 9
-  export KG_TESTBED_LOCKED=1
-fi
-
 # Progress goes to stderr with the seconds since the script began, so a log that stops says where.
 say() { printf 'bed %s +%ss: %s\n' "$(basename "$0" .sh)" "$SECONDS" "$*" >&2; }
 die() { say "$*"; exit 1; }
+
+# One script of the bed at a time: two people (or two test runs) may call it at once. A script called by another has the lock already.
+if [ -z "${KG_TESTBED_LOCKED:-}" ] && command -v flock >/dev/null; then
+  exec 9>"$CACHE/lock"
+  flock -n 9 || { say 'waiting for another run of the test bed'; flock 9; }
+  export KG_TESTBED_LOCKED=1
+fi
 
 engine_answers() { docker info >/dev/null 2>&1; }
 
