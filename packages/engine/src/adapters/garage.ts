@@ -1,0 +1,149 @@
+import type { Secret } from '@kg-operator/config';
+import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
+
+/**
+ * The part of Garage's admin API v2 that bootstrapping a single node needs.
+ * https://garagehq.deuxfleurs.fr/api/garage-admin-v2.html; measured against Garage 2.3.0.
+ */
+export interface GarageAdmin {
+  clusterStatus(): Promise<{
+    layoutVersion: number;
+    nodes: { id: string; hasRole: boolean; isUp: boolean }[];
+  }>;
+  /** Stages a role for one node and applies it as layout `version`. */
+  assignNode(node: { id: string; zone: string; capacityBytes: number }, version: number): Promise<void>;
+  /** The key's name, or null when there is no such key. */
+  findKey(accessKeyId: string): Promise<{ name: string } | null>;
+  importKey(key: { accessKeyId: string; secretAccessKey: Secret; name: string }): Promise<void>;
+  /** The bucket with this global alias and the keys allowed on it, or null. */
+  findBucket(
+    alias: string,
+  ): Promise<{
+    id: string;
+    keys: { accessKeyId: string; read: boolean; write: boolean; owner: boolean }[];
+  } | null>;
+  createBucket(alias: string): Promise<{ id: string }>;
+  allowKey(bucketId: string, accessKeyId: string): Promise<void>;
+}
+
+interface StatusResponse {
+  layoutVersion: number;
+  nodes: { id: string; isUp: boolean; role?: unknown }[];
+}
+interface BucketResponse {
+  id: string;
+  keys: { accessKeyId: string; permissions: { read: boolean; write: boolean; owner: boolean } }[];
+}
+
+/** Garage's admin API over HTTP. Every method throws OperatorError GARAGE_UNREACHABLE or GARAGE_REFUSED. */
+export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
+  async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T | null> {
+    const operation = path.split('?')[0];
+    let response: Response;
+    try {
+      response = await fetch(`${baseUrl}/v2/${path}`, {
+        method,
+        headers: { authorization: `Bearer ${token.reveal()}`, 'content-type': 'application/json' },
+        signal: AbortSignal.timeout(15_000),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    } catch (error) {
+      throw new OperatorError(
+        'GARAGE_UNREACHABLE',
+        `Garage at ${baseUrl} can't be reached: ${reason(error)}`,
+        {
+          exitCode: EXIT.unhealthy,
+          hint: 'start it with ./operator.sh start --infra-only',
+          cause: error,
+        },
+      );
+    }
+    if (response.status === 404) return null;
+    if (response.status === 401 || response.status === 403) {
+      throw refused(
+        operation,
+        'it does not accept GARAGE_ADMIN_TOKEN',
+        'restore the .env that this Garage was started with, or restart it after a change',
+      );
+    }
+    // The body of a refusal names the problem; it may repeat the request, which can hold a secret key, so only its message is kept.
+    if (!response.ok)
+      throw refused(operation, `HTTP ${response.status} ${errorMessage(await response.text())}`);
+    const text = await response.text();
+    return (text === '' ? {} : JSON.parse(text)) as T;
+  }
+
+  async function must<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+    const result = await call<T>(method, path, body);
+    if (result === null) throw refused(path.split('?')[0], 'HTTP 404');
+    return result;
+  }
+
+  return {
+    async clusterStatus() {
+      const status = await must<StatusResponse>('GET', 'GetClusterStatus');
+      const nodes = status.nodes.map(({ id, isUp, role }) => ({
+        id,
+        isUp,
+        hasRole: role !== null && role !== undefined,
+      }));
+      return { layoutVersion: status.layoutVersion, nodes };
+    },
+    async assignNode({ id, zone, capacityBytes }, version) {
+      await must('POST', 'UpdateClusterLayout', { roles: [{ id, zone, capacity: capacityBytes, tags: [] }] });
+      await must('POST', 'ApplyClusterLayout', { version });
+    },
+    async findKey(accessKeyId) {
+      return call<{ name: string }>('GET', `GetKeyInfo?id=${encodeURIComponent(accessKeyId)}`);
+    },
+    async importKey({ accessKeyId, secretAccessKey, name }) {
+      await must('POST', 'ImportKey', { accessKeyId, secretAccessKey: secretAccessKey.reveal(), name });
+    },
+    async findBucket(alias) {
+      const bucket = await call<BucketResponse>(
+        'GET',
+        `GetBucketInfo?globalAlias=${encodeURIComponent(alias)}`,
+      );
+      return (
+        bucket && {
+          id: bucket.id,
+          keys: bucket.keys.map(({ accessKeyId, permissions }) => ({ accessKeyId, ...permissions })),
+        }
+      );
+    },
+    async createBucket(alias) {
+      return must<{ id: string }>('POST', 'CreateBucket', { globalAlias: alias });
+    },
+    async allowKey(bucketId, accessKeyId) {
+      await must('POST', 'AllowBucketKey', {
+        bucketId,
+        accessKeyId,
+        permissions: { read: true, write: true, owner: false },
+      });
+    },
+  };
+}
+
+function refused(
+  operation: string | undefined,
+  why: string,
+  hint = 'see ./operator.sh logs garage',
+): OperatorError {
+  return new OperatorError('GARAGE_REFUSED', `Garage refused ${operation}: ${why}`, {
+    exitCode: EXIT.unhealthy,
+    hint,
+  });
+}
+
+function errorMessage(body: string): string {
+  try {
+    return String((JSON.parse(body) as { message?: unknown }).message ?? '').slice(0, 200);
+  } catch {
+    return ''; // not JSON: nothing that is safe to repeat
+  }
+}
+
+/** fetch wraps the cause of a failed connection. */
+function reason(error: unknown): string {
+  return messageOf((error as { cause?: unknown }).cause ?? error);
+}

@@ -1,0 +1,94 @@
+import type { ConfigItem } from '@kg-operator/config';
+import { isUp, type Observation } from '../model/observation.ts';
+import { count } from '../model/plan.ts';
+
+export interface LayerStatus {
+  name: 'secrets' | 'schema' | 'configuration' | 'application';
+  ok: boolean;
+  summary: string;
+  /** The command that completes the layer. */
+  next?: string;
+}
+
+/** The state of the four layers, lowest first. A layer that can't be seen is not ok. Pure. */
+export function assessLayers(observed: Observation): LayerStatus[] {
+  return [secrets(observed), schema(observed), configuration(observed), application(observed)];
+}
+
+/** What to do next: the commands of the lowest layer that is not ok; none when all are. */
+export function nextCommands(observed: Observation, layers = assessLayers(observed)): string[] {
+  const lowest = layers.find(({ ok }) => !ok);
+  if (!lowest) return [];
+  if (lowest.name === 'configuration') return missingItems(observed).map(({ command }) => command);
+  return lowest.next ? [lowest.next] : [];
+}
+
+function secrets({ database, encryptionKeyId }: Observation): LayerStatus {
+  if (!encryptionKeyId)
+    return { name: 'secrets', ok: false, summary: 'no ENCRYPTION_KEY', next: './operator.sh init' };
+  const stored = database.reachable ? database.config?.keyId : undefined;
+  if (stored && stored !== encryptionKeyId) {
+    return {
+      name: 'secrets',
+      ok: false,
+      summary: `ENCRYPTION_KEY is key ${encryptionKeyId}, the data is encrypted with key ${stored}`,
+      next: 'restore the .env that belongs to this database',
+    };
+  }
+  return {
+    name: 'secrets',
+    ok: true,
+    summary: `encryption key ${encryptionKeyId}${stored ? ', the one of the data' : ''}`,
+  };
+}
+
+function schema({ database }: Observation): LayerStatus {
+  if (!database.reachable)
+    return {
+      name: 'schema',
+      ok: false,
+      summary: `database: ${database.reason}`,
+      next: './operator.sh start --infra-only',
+    };
+  const { head, applied, pending } = database.schema;
+  if (pending.length === 0)
+    return { name: 'schema', ok: true, summary: `${head}, ${count(applied, 'migration')} applied` };
+  return {
+    name: 'schema',
+    ok: false,
+    summary: `${pending.length} of ${applied + pending.length} migrations pending`,
+    next: './operator.sh migrate',
+  };
+}
+
+function configuration(observed: Observation): LayerStatus {
+  if (!observed.database.reachable || !observed.database.config)
+    return { name: 'configuration', ok: false, summary: 'not readable yet' };
+  const missing = missingItems(observed);
+  if (missing.length === 0) return { name: 'configuration', ok: true, summary: 'complete' };
+  return {
+    name: 'configuration',
+    ok: false,
+    summary: `missing: ${missing.map(({ item }) => item).join(', ')}`,
+  };
+}
+
+function application({ services }: Observation): LayerStatus {
+  const own = services.filter(({ layer }) => layer === 'application');
+  const down = own.filter((service) => !isUp(service)).map(({ name }) => name);
+  if (down.length === 0)
+    return { name: 'application', ok: true, summary: `${own.map(({ name }) => name).join(', ')} up` };
+  const started = own.some(({ containers }) =>
+    containers.some(({ state }) => state === 'running' || state === 'restarting'),
+  );
+  return {
+    name: 'application',
+    ok: false,
+    summary: `${down.join(', ')} not up`,
+    next: started ? `./operator.sh logs ${down[0]}` : './operator.sh start',
+  };
+}
+
+function missingItems({ database }: Observation): ConfigItem[] {
+  return database.reachable ? (database.config?.items.filter(({ ok }) => !ok) ?? []) : [];
+}

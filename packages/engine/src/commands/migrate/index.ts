@@ -1,0 +1,29 @@
+import { OperatorCommand } from '../../cli/base-command.ts';
+import { migrate } from '../../database/migrate.ts';
+import { readMigrations } from '../../database/migration-files.ts';
+import { count } from '../../model/plan.ts';
+
+export default class Migrate extends OperatorCommand {
+  static override summary = 'Apply pending schema migrations (layer 2)';
+  static override examples = ['<%= config.bin %> migrate', '<%= config.bin %> migrate status'];
+
+  async run(): Promise<{ applied: string[] }> {
+    await this.parse(Migrate);
+    const migrations = await readMigrations();
+    const session = await this.context.openSession();
+    try {
+      const applied = await migrate(session, migrations, {
+        engineVersion: this.config.version,
+        onStart: ({ id }) => this.say(`Applying ${id}`),
+      });
+      this.answer(
+        applied.length === 0
+          ? 'The schema is current.'
+          : `Applied ${count(applied.length, 'migration')}; the schema is current.`,
+      );
+      return { applied };
+    } finally {
+      await session.close();
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import { OperatorCommand } from '../../cli/base-command.ts';
+import { assertHistoryFits, compareWithLedger, readLedger } from '../../database/migrate.ts';
+import { readMigrations } from '../../database/migration-files.ts';
+import type { SchemaObservation } from '../../model/observation.ts';
+
+export default class MigrateStatus extends OperatorCommand {
+  static override summary = 'Show which migrations are applied and which are pending';
+  static override examples = ['<%= config.bin %> migrate status', '<%= config.bin %> migrate status --json'];
+
+  async run(): Promise<SchemaObservation> {
+    await this.parse(MigrateStatus);
+    const migrations = await readMigrations();
+    const session = await this.context.openSession();
+    try {
+      const applied = await readLedger(session);
+      assertHistoryFits(migrations, applied);
+      const ids = migrations.map(({ id }) => id);
+      const schema = compareWithLedger(ids, applied);
+      for (const id of ids) this.answer(`${schema.pending.includes(id) ? 'pending' : 'applied'}  ${id}`);
+      return schema;
+    } finally {
+      await session.close();
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import { Flags } from '@oclif/core';
+import { OperatorCommand } from '../cli/base-command.ts';
+import { assertStarted } from '../cli/lifecycle.ts';
+import { showPlan } from '../cli/show-plan.ts';
+import type { Plan } from '../model/plan.ts';
+import { planStart } from '../plan/start.ts';
+import { observe } from '../run/observe.ts';
+
+export default class Start extends OperatorCommand {
+  static override summary =
+    'Start the platform, layer by layer: infrastructure, schema, configuration check, application';
+  static override examples = [
+    '<%= config.bin %> start',
+    '<%= config.bin %> start --infra-only',
+    '<%= config.bin %> start --dry-run --json',
+  ];
+  static override flags = {
+    'infra-only': Flags.boolean({ description: 'only infrastructure and schema', exclusive: ['app-only'] }),
+    'app-only': Flags.boolean({ description: 'only the application; infrastructure must be up' }),
+    'dry-run': Flags.boolean({ description: 'show the plan and change nothing' }),
+  };
+
+  async run(): Promise<{ plan: Plan; started: boolean; url?: string }> {
+    const { flags } = await this.parse(Start);
+    const goal = { infrastructure: !flags['app-only'], application: !flags['infra-only'] };
+    const plan = planStart(await observe(this.context), goal);
+    if (flags['dry-run']) {
+      this.answer(showPlan(plan));
+      return { plan, started: false };
+    }
+    await this.runPlan(plan);
+    assertStarted(await observe(this.context), goal);
+    const { web } = this.context.settings.publicUrl;
+    if (!goal.application) {
+      this.answer('The infrastructure is up, the schema is current.');
+      this.say(
+        'Next: ./operator.sh config admin, config ai-provider, config embedding, then ./operator.sh start --app-only',
+      );
+      return { plan, started: true };
+    }
+    this.answer(`The platform is running: ${web}`);
+    return { plan, started: true, url: web };
+  }
+}

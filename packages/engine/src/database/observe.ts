@@ -1,0 +1,42 @@
+import {
+  type ConnectionSettings,
+  openDatabase,
+  readConfigState,
+  SchemaMissing,
+  type Tables,
+} from '@kg-operator/config';
+import { type Kysely, sql } from 'kysely';
+import { messageOf } from '../model/errors.ts';
+import type { DatabaseObservation } from '../model/observation.ts';
+import { compareWithLedger, readLedger } from './migrate.ts';
+import { listMigrationIds } from './migration-files.ts';
+
+const CONNECT_TIMEOUT_MS = 3000;
+
+/** What the database holds, over one connection that is closed again; an unreachable one is an answer, not an error. */
+export async function observeDatabase(settings: ConnectionSettings): Promise<DatabaseObservation> {
+  const db = openDatabase(settings, { max: 1, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  try {
+    await sql`SELECT 1`.execute(db);
+  } catch (error) {
+    await db.destroy();
+    return { reachable: false, reason: messageOf(error) };
+  }
+  try {
+    return await readDatabase(db);
+  } finally {
+    await db.destroy();
+  }
+}
+
+/** The same over an open connection. */
+export async function readDatabase(db: Kysely<Tables>): Promise<DatabaseObservation> {
+  const query = async <Row>(text: string) => (await sql.raw(text).execute(db)).rows as Row[];
+  const schema = compareWithLedger(await listMigrationIds(), await readLedger({ query }));
+  try {
+    return { reachable: true, schema, config: await readConfigState(db) };
+  } catch (error) {
+    if (error instanceof SchemaMissing) return { reachable: true, schema, config: null };
+    throw error;
+  }
+}

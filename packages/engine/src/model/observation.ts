@@ -1,0 +1,69 @@
+import type { ConfigState } from '@kg-operator/config';
+
+export const LAYERS = ['infrastructure', 'schema', 'application'] as const;
+/** The layer a service says it belongs to, in its label `kg-operator.layer`. */
+export type Layer = (typeof LAYERS)[number];
+/** Label `kg-operator.update`: `managed` services change with an upgrade, `pinned` ones only by hand. */
+export type UpdatePolicy = 'managed' | 'pinned';
+
+/** A service as compose declares it. */
+export interface DeclaredService {
+  name: string;
+  layer: Layer;
+  update: UpdatePolicy;
+  /** A job that ends (restart policy `no`): it is not brought up or waited for. */
+  oneShot: boolean;
+}
+
+/** A container as Docker reports it. */
+export interface ContainerObservation {
+  id: string;
+  service: string;
+  /** Docker's state: created, running, paused, restarting, removing, exited, dead. */
+  state: string;
+  health: 'healthy' | 'unhealthy' | 'starting' | 'none';
+  /** Docker's sentence, such as `Up 3 minutes (healthy)`. */
+  status: string;
+  image: string;
+  /** `sha256:…` of the image the container runs. */
+  imageId: string;
+  /** Label `org.opencontainers.image.version`, if the image has one. */
+  version: string | null;
+}
+
+export interface ServiceObservation extends DeclaredService {
+  containers: ContainerObservation[];
+  /** This very process runs in it: it is never recreated or stopped by the engine. */
+  self: boolean;
+}
+
+export interface SchemaObservation {
+  /** Id of the newest applied migration; null before the first. */
+  head: string | null;
+  applied: number;
+  /** Ids that this engine has and the database has not, in order. */
+  pending: string[];
+}
+
+export type DatabaseObservation =
+  | { reachable: false; reason: string }
+  | { reachable: true; schema: SchemaObservation; config: ConfigState | null };
+
+/** Everything that can be seen. Planners decide from this and nothing else. */
+export interface Observation {
+  project: string;
+  services: ServiceObservation[];
+  database: DatabaseObservation;
+  /** Id of the `ENCRYPTION_KEY` in force, if there is one. */
+  encryptionKeyId: string | null;
+}
+
+/** Whether a service is there and serving: running, and healthy if it says so. */
+export function isUp(service: ServiceObservation): boolean {
+  return (
+    service.containers.length > 0 &&
+    service.containers.every(
+      ({ state, health }) => state === 'running' && (health === 'healthy' || health === 'none'),
+    )
+  );
+}

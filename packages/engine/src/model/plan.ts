@@ -1,0 +1,53 @@
+/** What a plan is made of. Each kind has exactly one executor (run/execute.ts); a step is plain data. */
+export type Step =
+  | { kind: 'compose-up'; services: string[] }
+  | { kind: 'compose-stop'; services: string[] }
+  | { kind: 'wait-healthy'; services: string[]; timeoutSeconds: number }
+  | { kind: 'migrate'; pending: string[] | null }
+  | { kind: 'check-encryption-key' }
+  | { kind: 'configure-object-store' }
+  | { kind: 'require-configuration' }
+  | { kind: 'probe'; target: ProbeTarget; timeoutSeconds: number };
+
+export type StepKind = Step['kind'];
+export type StepOf<K extends StepKind> = Extract<Step, { kind: K }>;
+
+/** What is asked through the gateway: the API's readiness, or the web app's page. */
+export type ProbeTarget = 'api' | 'web';
+
+export interface Plan {
+  goal: string;
+  steps: Step[];
+  warnings: string[];
+  /** Running it can lose data. */
+  destructive: boolean;
+}
+
+/** One line for a person. */
+export function describeStep(step: Step): string {
+  switch (step.kind) {
+    case 'compose-up':
+      return `Start ${step.services.join(', ')}`;
+    case 'compose-stop':
+      return `Stop ${step.services.join(', ')}`;
+    case 'wait-healthy':
+      return `Wait until ${step.services.join(', ')} ${step.services.length === 1 ? 'is' : 'are'} healthy`;
+    case 'migrate':
+      return step.pending === null
+        ? 'Apply pending migrations'
+        : `Apply ${count(step.pending.length, 'migration')}`;
+    case 'check-encryption-key':
+      return 'Check the encryption key against the data';
+    case 'configure-object-store':
+      return 'Configure object storage';
+    case 'require-configuration':
+      return 'Check that configuration is complete';
+    case 'probe':
+      return `Ask the ${step.target === 'api' ? 'API' : 'web app'} through the gateway`;
+  }
+}
+
+/** `1 migration`, `2 migrations`. */
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,32 @@
+import type { Tables } from '@kg-operator/config';
+import type { Kysely } from 'kysely';
+import type { Clock } from '../adapters/clock.ts';
+import type { Compose } from '../adapters/compose.ts';
+import type { ContainerRuntime } from '../adapters/docker.ts';
+import type { GarageAdmin } from '../adapters/garage.ts';
+import type { Journal } from '../adapters/journal.ts';
+import type { MigrationSession } from '../database/session.ts';
+import type { DatabaseObservation } from '../model/observation.ts';
+import type { Settings } from '../model/settings.ts';
+
+/** Everything that observing and executing need from the world; put together once, in cli/context.ts, or by a test. */
+export interface RunContext {
+  settings: Settings;
+  engineVersion: string;
+  runtime: ContainerRuntime;
+  compose: Compose;
+  clock: Clock;
+  journal: Journal;
+  /** Host name of this process: inside a container the first 12 digits of the container's id. */
+  hostname: string;
+  observeDatabase(): Promise<DatabaseObservation>;
+  openSession(): Promise<MigrationSession>;
+  /** The configuration database; opened once, closed by `close()`. */
+  configDatabase(): Kysely<Tables>;
+  garage(): GarageAdmin;
+  /** Asks an HTTP server; throws as fetch does. */
+  fetch: typeof fetch;
+  /** Aborted by Ctrl-C and SIGTERM: waits end, the running step is finished, the next one is not started. */
+  signal: AbortSignal;
+  close(): Promise<void>;
+}

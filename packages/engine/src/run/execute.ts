@@ -1,0 +1,83 @@
+import { requireConfiguration } from '../checks/configuration.ts';
+import { ensureFingerprint } from '../config/fingerprint.ts';
+import { configureObjectStore } from '../config/garage.ts';
+import { migrate } from '../database/migrate.ts';
+import { readMigrations } from '../database/migration-files.ts';
+import { messageOf } from '../model/errors.ts';
+import { count, type Step, type StepKind, type StepOf } from '../model/plan.ts';
+import { infrastructureSecret } from '../model/settings.ts';
+import type { RunContext } from './context.ts';
+import { waitFor, waitHealthy } from './wait.ts';
+
+/** Tells a person what happens inside a step. */
+export type Report = (line: string) => void;
+
+type Executors = { [K in StepKind]: (step: StepOf<K>, context: RunContext, report: Report) => Promise<void> };
+
+const executors: Executors = {
+  'compose-up': ({ services }, { compose }) => compose.up(services),
+  'compose-stop': ({ services }, { compose }) => compose.stop(services),
+  'wait-healthy': ({ services, timeoutSeconds }, context, report) =>
+    waitHealthy(context, services, timeoutSeconds, report),
+
+  async migrate(_step, context, report) {
+    const session = await context.openSession();
+    try {
+      const applied = await migrate(session, await readMigrations(), {
+        engineVersion: context.engineVersion,
+        onStart: ({ id }) => report(id),
+      });
+      report(applied.length === 0 ? 'nothing to apply' : `applied ${count(applied.length, 'migration')}`);
+    } finally {
+      await session.close();
+    }
+  },
+
+  async 'check-encryption-key'(_step, context) {
+    await ensureFingerprint(
+      context.configDatabase(),
+      infrastructureSecret(context.settings, 'ENCRYPTION_KEY'),
+    );
+  },
+
+  async 'configure-object-store'(_step, context, report) {
+    const { bucket } = await configureObjectStore(context.configDatabase(), context.garage(), {
+      encryptionKey: infrastructureSecret(context.settings, 'ENCRYPTION_KEY'),
+      endpoint: context.settings.garageS3Url,
+      actor: 'operator',
+    });
+    report(`bucket ${bucket}`);
+  },
+
+  async 'require-configuration'(_step, context) {
+    await requireConfiguration(context.configDatabase());
+  },
+
+  async probe({ target, timeoutSeconds }, context, report) {
+    const url =
+      target === 'api' ? `${context.settings.gateway.api}/ready` : `${context.settings.gateway.web}/`;
+    await waitFor(context, target === 'api' ? 'the API' : 'the web app', timeoutSeconds, report, () =>
+      probe(context, target, url),
+    );
+  },
+};
+
+/** Runs one step with the executor of its kind. */
+export function executeStep(step: Step, context: RunContext, report: Report): Promise<void> {
+  const executor = executors[step.kind] as (step: Step, context: RunContext, report: Report) => Promise<void>;
+  return executor(step, context, report);
+}
+
+const PROBE_REQUEST_MS = 5000;
+
+async function probe(context: RunContext, target: 'api' | 'web', url: string): Promise<string | null> {
+  try {
+    const response = await context.fetch(url, { signal: AbortSignal.timeout(PROBE_REQUEST_MS) });
+    const body = await response.text();
+    if (!response.ok) return `HTTP ${response.status}`;
+    if (target === 'web') return /<html/i.test(body) ? null : 'the answer is not a page';
+    return (JSON.parse(body) as { ready?: boolean }).ready === true ? null : 'not ready yet';
+  } catch (error) {
+    return messageOf((error as { cause?: unknown }).cause ?? error);
+  }
+}

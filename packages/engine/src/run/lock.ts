@@ -1,0 +1,69 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type ListenOptions } from 'node:net';
+import { join } from 'node:path';
+import { EXIT, OperatorError } from '../model/errors.ts';
+
+export interface Holder {
+  command: string;
+  pid: number;
+  since: string;
+}
+
+/**
+ * Takes the lock of an installation: a listening socket, which the kernel releases however the process ends, so there is no stale
+ * lock to delete. `holder.json` only tells a person who has it. Returns the function that gives it back.
+ * @throws OperatorError LOCKED (exit 5) naming the holder
+ */
+export async function takeLock(stateDirectory: string, command: string): Promise<() => Promise<void>> {
+  const server = createServer((socket) => socket.destroy());
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(lockAddress(stateDirectory), resolve);
+    });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw await locked(stateDirectory);
+    throw error;
+  }
+  server.unref();
+  const holderFile = join(stateDirectory, 'holder.json');
+  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  const holder: Holder = { command, pid: process.pid, since: new Date().toISOString() };
+  await writeFile(holderFile, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+  return async () => {
+    await rm(holderFile, { force: true });
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  };
+}
+
+/** An abstract unix socket on Linux, a named pipe on Windows, a loopback port elsewhere: all end with their process. */
+export function lockAddress(
+  stateDirectory: string,
+  platform: NodeJS.Platform = process.platform,
+): ListenOptions {
+  const digest = createHash('sha256').update(stateDirectory).digest();
+  if (platform === 'linux') return { path: `\0kg-operator/${digest.toString('hex')}` };
+  if (platform === 'win32') return { path: `\\\\.\\pipe\\kg-operator-${digest.toString('hex')}` };
+  // The dynamic range of RFC 6335 §6 is 49152–65535.
+  return { host: '127.0.0.1', port: 49152 + (digest.readUInt16BE(0) % 16384), exclusive: true };
+}
+
+async function locked(stateDirectory: string): Promise<OperatorError> {
+  const holder = await readHolder(stateDirectory);
+  return new OperatorError(
+    'LOCKED',
+    holder
+      ? `"${holder.command}" is running since ${holder.since} (process ${holder.pid} in the operator)`
+      : 'another command is running',
+    { exitCode: EXIT.locked, hint: 'wait for it to end; if it died, the lock is already free' },
+  );
+}
+
+async function readHolder(stateDirectory: string): Promise<Holder | null> {
+  try {
+    return JSON.parse(await readFile(join(stateDirectory, 'holder.json'), 'utf8')) as Holder;
+  } catch {
+    return null; // not written yet, or just removed: the lock itself has said all that matters
+  }
+}

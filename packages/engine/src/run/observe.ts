@@ -1,0 +1,18 @@
+import type { Observation } from '../model/observation.ts';
+import { encryptionKeyId } from '../model/settings.ts';
+import type { RunContext } from './context.ts';
+
+/** Looks at containers, schema and configuration. @throws OperatorError when Docker or the compose files can't be read */
+export async function observe(context: RunContext): Promise<Observation> {
+  const { compose, runtime, settings, hostname } = context;
+  const [declared, containers, database] = await Promise.all([
+    compose.declaredServices(),
+    runtime.listContainers(settings.project),
+    context.observeDatabase(),
+  ]);
+  const services = declared.map((service) => {
+    const own = containers.filter((container) => container.service === service.name);
+    return { ...service, containers: own, self: own.some(({ id }) => id.startsWith(hostname)) };
+  });
+  return { project: settings.project, services, database, encryptionKeyId: encryptionKeyId(settings) };
+}

@@ -1,0 +1,41 @@
+import { randomUUID } from 'node:crypto';
+import { messageOf } from '../model/errors.ts';
+import type { Plan, Step } from '../model/plan.ts';
+import type { RunContext } from './context.ts';
+import { executeStep, type Report } from './execute.ts';
+import { takeLock } from './lock.ts';
+import { throwIfInterrupted } from './wait.ts';
+
+/** Shows the steps of a plan while `runStep` runs each; the engine knows no renderer. */
+export type Render = (plan: Plan, runStep: (step: Step, report: Report) => Promise<void>) => Promise<void>;
+
+/**
+ * Runs a plan's steps in order, under the installation's lock, each journalled before and after.
+ * @throws OperatorError LOCKED, INTERRUPTED, or what the failing step threw
+ */
+export async function runPlan(
+  plan: Plan,
+  context: RunContext,
+  command: string,
+  render: Render,
+): Promise<void> {
+  if (plan.steps.length === 0) return;
+  const { journal, settings, signal } = context;
+  const run = randomUUID();
+  const release = await takeLock(settings.stateDirectory, command);
+  try {
+    await journal.append({ run, event: 'run-started', command, goal: plan.goal });
+    await render(plan, async (step, report) => {
+      throwIfInterrupted(signal);
+      await journal.append({ run, event: 'step-started', step: step.kind });
+      await executeStep(step, context, report);
+      await journal.append({ run, event: 'step-finished', step: step.kind });
+    });
+    await journal.append({ run, event: 'run-finished' });
+  } catch (error) {
+    await journal.append({ run, event: 'run-failed', error: messageOf(error) });
+    throw error;
+  } finally {
+    await release();
+  }
+}
