@@ -24,7 +24,7 @@ const unused = {
 };
 
 const result = await build({
-  entryPoints: ['src/main.ts', ...globSync('src/commands/**/*.ts')],
+  entryPoints: ['src/main.ts', 'src/cli/help.ts', ...globSync('src/commands/**/*.ts')],
   outbase: 'src',
   outdir: 'dist',
   bundle: true,

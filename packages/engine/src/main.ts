@@ -1,11 +1,12 @@
 import { execute } from '@oclif/core';
-import { errorDocument, toOperatorError } from './cli/errors.ts';
 
 /** Runs the CLI. What oclif itself throws (an unknown command) is reported the same way as a command's own failure. */
 export async function main(url: string): Promise<void> {
   try {
     await execute({ dir: url });
   } catch (thrown) {
+    // Loaded only here: --help and --version need none of what it knows.
+    const { errorDocument, toOperatorError } = await import('./cli/errors.ts');
     const error = toOperatorError(thrown);
     const command = process.argv.slice(2).find((word) => !word.startsWith('-')) ?? '';
     if (process.argv.includes('--json')) {

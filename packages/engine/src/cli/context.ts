@@ -26,8 +26,8 @@ export function createContext(
     clock: systemClock,
     journal: fileJournal(settings.stateDirectory),
     hostname: hostname(),
-    observeDatabase: () => observeDatabase(databaseSettings(settings)),
-    openSession: () => openSession(databaseSettings(settings)),
+    observeDatabase: async () => observeDatabase(databaseSettings(settings)),
+    openSession: async () => openSession(databaseSettings(settings)),
     configDatabase() {
       database ??= openDatabase(databaseSettings(settings), { max: 2 });
       return database;

@@ -1,4 +1,5 @@
-import type { Observation } from '../model/observation.ts';
+import { OperatorError } from '../model/errors.ts';
+import type { DatabaseObservation, Observation } from '../model/observation.ts';
 import { encryptionKeyId } from '../model/settings.ts';
 import type { RunContext } from './context.ts';
 
@@ -8,11 +9,21 @@ export async function observe(context: RunContext): Promise<Observation> {
   const [declared, containers, database] = await Promise.all([
     compose.declaredServices(),
     runtime.listContainers(settings.project),
-    context.observeDatabase(),
+    databaseOrReason(context),
   ]);
   const services = declared.map((service) => {
     const own = containers.filter((container) => container.service === service.name);
     return { ...service, containers: own, self: own.some(({ id }) => id.startsWith(hostname)) };
   });
   return { project: settings.project, services, database, encryptionKeyId: encryptionKeyId(settings) };
+}
+
+/** Without a password the database can't be seen; that is a finding for `status`, not a failure of it. */
+async function databaseOrReason(context: RunContext): Promise<DatabaseObservation> {
+  try {
+    return await context.observeDatabase();
+  } catch (error) {
+    if (error instanceof OperatorError && error.code === 'SECRET_MISSING') return { reachable: false, reason: error.message };
+    throw error;
+  }
 }
