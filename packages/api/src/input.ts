@@ -1,0 +1,90 @@
+import type { Context } from 'hono';
+import * as z from 'zod';
+import { ApiError } from './errors.ts';
+
+/** Longest text of a document, in characters. */
+export const MAX_TEXT = 200_000;
+/** Largest request body, in bytes. */
+export const MAX_BODY = 1024 * 1024;
+
+/** A line of text without control characters, spaces collapsed, in Unicode's composed form: the same name is written one way. */
+export function oneLine(text: string): string {
+  return text
+    .normalize('NFC')
+    .replace(/[\s\p{Cc}]+/gu, ' ')
+    .trim();
+}
+
+// NUL and lone surrogates can't be stored as PostgreSQL text.
+const storable = (text: string) => text.isWellFormed() && !text.includes('\0');
+const line = (max: number) =>
+  z
+    .string()
+    .refine(storable, 'contains characters that cannot be stored')
+    .transform(oneLine)
+    .pipe(z.string().min(1, 'must not be empty').max(max));
+
+const name = line(200);
+const title = line(200);
+const text = z
+  .string()
+  .refine(storable, 'contains characters that cannot be stored')
+  .refine((value) => value.trim() !== '', 'must not be empty');
+
+export const conceptBody = z.strictObject({ name, description: line(2000).nullish() });
+export const relationBody = z.strictObject({ from: name, to: name, type: line(100) });
+export const documentBody = z.strictObject({ title, text });
+export const extractBody = z.union([
+  z.strictObject({ text, title: title.optional() }),
+  z.strictObject({ documentId: z.uuid() }),
+]);
+
+/**
+ * The request's JSON body as `schema` has it.
+ * @throws ApiError 415 for another content type, 400 for malformed JSON or a wrong shape, 413 for a text over MAX_TEXT.
+ */
+export async function jsonBody<Schema extends z.ZodType>(
+  c: Context,
+  schema: Schema,
+): Promise<z.infer<Schema>> {
+  if (!/^application\/json\s*(;|$)/i.test(c.req.header('content-type') ?? '')) {
+    throw new ApiError(415, 'unsupported_media_type', 'Send the body as application/json.');
+  }
+  const body: unknown = await c.req.json().catch((error: unknown) => {
+    if (error instanceof SyntaxError) throw new ApiError(400, 'invalid_json', 'The body is not valid JSON.');
+    throw error;
+  });
+  const given = (body as { text?: unknown } | null)?.text;
+  if (typeof given === 'string' && given.length > MAX_TEXT) {
+    throw new ApiError(
+      413,
+      'text_too_long',
+      `The text has ${given.length} characters; ${MAX_TEXT} are possible.`,
+      {
+        limit: MAX_TEXT,
+      },
+    );
+  }
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  const issues = result.error.issues.map((issue) => ({
+    path: issue.path.join('.'),
+    message: issue.message,
+  }));
+  const message = issues.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ');
+  throw new ApiError(400, 'invalid_body', message, { issues });
+}
+
+/**
+ * Query parameter `limit`.
+ * @throws ApiError 400 unless it is absent or a whole number from 1 to `max`.
+ */
+export function limitParameter(c: Context, { fallback, max }: { fallback: number; max: number }): number {
+  const given = c.req.query('limit');
+  if (given === undefined) return fallback;
+  const limit = /^[0-9]{1,6}$/.test(given) ? Number(given) : 0;
+  if (limit < 1 || limit > max) {
+    throw new ApiError(400, 'invalid_limit', `limit must be a whole number from 1 to ${max}.`);
+  }
+  return limit;
+}

@@ -1,0 +1,168 @@
+/**
+ * A stand-in for AI providers: OpenAI's chat completions and Anthropic's messages, structured output included. It "extracts" capitalised
+ * names and the words between two of them in one sentence, so that its answers follow from the text. It remembers which key it was sent
+ * only as a SHA-256.
+ *
+ *   node ai-server.ts --port 9999
+ *   GET  /last        {requests, path, model, header, keySha256, headerSha256, text}; 404 before the first call
+ *   POST /behaviour   {status?, content?, delayMs?}: answer with this HTTP status, or this content, or later; {} resets
+ */
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { parseArgs } from 'node:util';
+
+export interface LastCall {
+  requests: number;
+  path: string;
+  model: string;
+  /** Which header carried the key. */
+  header: 'authorization' | 'x-api-key' | null;
+  /** SHA-256 of the key alone, without `Bearer `. */
+  keySha256: string | null;
+  /** SHA-256 of the header's whole value. */
+  headerSha256: string | null;
+  text: string;
+}
+
+export interface Behaviour {
+  status?: number;
+  content?: string;
+  delayMs?: number;
+}
+
+export interface AiServer {
+  /** http://127.0.0.1:port */
+  url: string;
+  last: LastCall | undefined;
+  behaviour: Behaviour;
+  close(): Promise<void>;
+}
+
+export interface GraphAnswer {
+  concepts: { name: string; description: string }[];
+  relations: { from: string; to: string; type: string }[];
+}
+
+/** Capitalised names of a text, and what stands between two of them in one sentence. */
+export function findGraph(text: string): GraphAnswer {
+  const concepts = new Map<string, string>();
+  const relations: GraphAnswer['relations'] = [];
+  for (const sentence of text.split(/(?<=[.!?])\s+|\n+/)) {
+    const names = [...sentence.matchAll(/\p{Lu}[\p{L}\p{N}-]*(?: \p{Lu}[\p{L}\p{N}-]*)*/gu)];
+    for (const [index, match] of names.entries()) {
+      const name = match[0];
+      if (!concepts.has(name)) concepts.set(name, sentence.trim());
+      const next = names[index + 1];
+      if (!next) continue;
+      const between = sentence.slice(match.index + name.length, next.index);
+      const type = between.replace(/[^\p{L}\p{N} ]/gu, '').trim();
+      if (type && name !== next[0]) relations.push({ from: name, to: next[0], type: type.slice(0, 60) });
+    }
+  }
+  return { concepts: [...concepts].map(([name, description]) => ({ name, description })), relations };
+}
+
+export async function startAiServer(port = 0, host = '127.0.0.1'): Promise<AiServer> {
+  const state: { last: LastCall | undefined; behaviour: Behaviour } = { last: undefined, behaviour: {} };
+  const server: Server = createServer((request, response) => {
+    answer(request, response, state).catch((error: unknown) => {
+      send(response, 500, { error: { message: String(error) } });
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(port, host, resolve));
+  const address = server.address() as AddressInfo;
+  return Object.assign(state, {
+    url: `http://127.0.0.1:${address.port}`,
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  });
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  state: { last: LastCall | undefined; behaviour: Behaviour },
+): Promise<void> {
+  const path = request.url ?? '/';
+  let raw = '';
+  for await (const chunk of request) raw += chunk;
+  if (path === '/last')
+    return send(response, state.last ? 200 : 404, state.last ?? { error: 'nothing was asked yet' });
+  if (path === '/behaviour') {
+    state.behaviour = JSON.parse(raw || '{}') as Behaviour;
+    return send(response, 200, state.behaviour);
+  }
+  if (request.method !== 'POST' || !/\/(chat\/completions|messages)$/.test(path)) {
+    return send(response, 404, { error: { message: `no such path: ${path}` } });
+  }
+
+  const body = JSON.parse(raw) as { model: string; messages: { role: string; content: string }[] };
+  const header = request.headers['x-api-key']
+    ? 'x-api-key'
+    : request.headers.authorization
+      ? 'authorization'
+      : null;
+  const value = header && String(request.headers[header]);
+  const text = body.messages.findLast(({ role }) => role === 'user')?.content ?? '';
+  state.last = {
+    requests: (state.last?.requests ?? 0) + 1,
+    path,
+    model: body.model,
+    header,
+    keySha256: value && sha256(value.replace(/^Bearer /, '')),
+    headerSha256: value && sha256(value),
+    text,
+  };
+
+  const { status, content, delayMs } = state.behaviour;
+  if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
+  if (status) {
+    // As OpenAI does with a wrong key: the answer quotes it.
+    return send(response, status, { error: { type: 'test', message: `refused, key provided: ${value}` } });
+  }
+  const output = content ?? JSON.stringify(findGraph(text));
+  if (path.endsWith('/messages')) {
+    return send(response, 200, {
+      id: 'msg_test',
+      type: 'message',
+      role: 'assistant',
+      model: body.model,
+      content: [{ type: 'text', text: output }],
+      stop_reason: 'end_turn',
+      stop_sequence: null,
+      usage: { input_tokens: 1, output_tokens: 1 },
+    });
+  }
+  return send(response, 200, {
+    id: 'chatcmpl-test',
+    object: 'chat.completion',
+    created: 0,
+    model: body.model,
+    choices: [
+      { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: output, refusal: null } },
+    ],
+    usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
+  });
+}
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
+
+function sha256(value: string): string {
+  return createHash('sha256').update(value).digest('hex');
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: { port: { type: 'string', default: '9999' }, host: { type: 'string', default: '0.0.0.0' } },
+  });
+  await startAiServer(Number(values.port), values.host);
+  console.log(`AI test server on port ${values.port}`);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => process.exit(0));
+}
