@@ -19,11 +19,16 @@ export async function emptyDatabase(): Promise<EmbeddedDatabase> {
   const session: MigrationSession = {
     query: async <Row>(sql: string, parameters?: unknown[]) =>
       // Without parameters a text may hold several statements, as with node-postgres.
-      (parameters ? (await pglite.query<Row>(sql, parameters)).rows : ((await pglite.exec(sql)).at(-1)?.rows ?? [])) as Row[],
+      (parameters
+        ? (await pglite.query<Row>(sql, parameters)).rows
+        : ((await pglite.exec(sql)).at(-1)?.rows ?? [])) as Row[],
     async applyInTransaction(script, record) {
       await pglite.transaction(async (transaction) => {
         await transaction.exec(script);
-        await record({ query: async <Row>(sql: string, parameters?: unknown[]) => (await transaction.query<Row>(sql, parameters)).rows });
+        await record({
+          query: async <Row>(sql: string, parameters?: unknown[]) =>
+            (await transaction.query<Row>(sql, parameters)).rows,
+        });
       });
     },
     close: async () => undefined,

@@ -4,7 +4,13 @@ type Method = keyof GarageAdmin;
 
 /** A Garage that remembers: one node without a role, no key, no bucket. `failAt` makes the named call fail once, after it took effect or before. */
 export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after' } = {}) {
-  const state = { layoutVersion: 0, role: false, keys: new Map<string, { name: string; secret: string }>(), buckets: new Map<string, Set<string>>(), writes: 0 };
+  const state = {
+    layoutVersion: 0,
+    role: false,
+    keys: new Map<string, { name: string; secret: string }>(),
+    buckets: new Map<string, Set<string>>(),
+    writes: 0,
+  };
   let failing = options.failAt;
   async function call<T>(method: Method, effect: () => T): Promise<T> {
     const fails = failing === method;
@@ -14,12 +20,23 @@ export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after'
     if (fails) throw new Error(`${method} failed`);
     return result;
   }
-  const keysOf = (alias: string) => [...(state.buckets.get(alias) ?? [])].map((accessKeyId) => ({ accessKeyId, read: true, write: true, owner: false }));
+  const keysOf = (alias: string) =>
+    [...(state.buckets.get(alias) ?? [])].map((accessKeyId) => ({
+      accessKeyId,
+      read: true,
+      write: true,
+      owner: false,
+    }));
   const admin: GarageAdmin = {
-    clusterStatus: () => call('clusterStatus', () => ({ layoutVersion: state.layoutVersion, nodes: [{ id: 'node1', hasRole: state.role, isUp: true }] })),
+    clusterStatus: () =>
+      call('clusterStatus', () => ({
+        layoutVersion: state.layoutVersion,
+        nodes: [{ id: 'node1', hasRole: state.role, isUp: true }],
+      })),
     assignNode: (_node, version) =>
       call('assignNode', () => {
-        if (version !== state.layoutVersion + 1) throw new Error(`layout version ${version} after ${state.layoutVersion}`);
+        if (version !== state.layoutVersion + 1)
+          throw new Error(`layout version ${version} after ${state.layoutVersion}`);
         Object.assign(state, { layoutVersion: version, role: true, writes: state.writes + 1 });
       }),
     findKey: (id) => call('findKey', () => state.keys.get(id) ?? null),
@@ -29,7 +46,10 @@ export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after'
         state.keys.set(accessKeyId, { name, secret: secretAccessKey.reveal() });
         state.writes += 1;
       }),
-    findBucket: (alias) => call('findBucket', () => (state.buckets.has(alias) ? { id: `id-${alias}`, keys: keysOf(alias) } : null)),
+    findBucket: (alias) =>
+      call('findBucket', () =>
+        state.buckets.has(alias) ? { id: `id-${alias}`, keys: keysOf(alias) } : null,
+      ),
     createBucket: (alias) =>
       call('createBucket', () => {
         state.buckets.set(alias, new Set());

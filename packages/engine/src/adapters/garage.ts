@@ -16,9 +16,7 @@ export interface GarageAdmin {
   findKey(accessKeyId: string): Promise<{ name: string } | null>;
   importKey(key: { accessKeyId: string; secretAccessKey: Secret; name: string }): Promise<void>;
   /** The bucket with this global alias and the keys allowed on it, or null. */
-  findBucket(
-    alias: string,
-  ): Promise<{
+  findBucket(alias: string): Promise<{
     id: string;
     keys: { accessKeyId: string; read: boolean; write: boolean; owner: boolean }[];
   } | null>;

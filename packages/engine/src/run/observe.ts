@@ -23,7 +23,8 @@ async function databaseOrReason(context: RunContext): Promise<DatabaseObservatio
   try {
     return await context.observeDatabase();
   } catch (error) {
-    if (error instanceof OperatorError && error.code === 'SECRET_MISSING') return { reachable: false, reason: error.message };
+    if (error instanceof OperatorError && error.code === 'SECRET_MISSING')
+      return { reachable: false, reason: error.message };
     throw error;
   }
 }

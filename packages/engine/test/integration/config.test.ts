@@ -1,5 +1,5 @@
-import { keyIdOf, loadConfig, Secret, verifyPassword } from '@kg-operator/config';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { keyIdOf, loadConfig, Secret, verifyPassword } from '@kg-operator/config';
 import { setAdmin } from '../../src/config/admin.ts';
 import { setAiProvider } from '../../src/config/ai-provider.ts';
 import { setApiKey } from '../../src/config/api-key.ts';
@@ -27,7 +27,12 @@ describe('configuration', () => {
     );
   });
 
-  const history = () => database.db.selectFrom('kg_api.config_history').select(['actor', 'action', 'subject', 'detail']).orderBy('id').execute();
+  const history = () =>
+    database.db
+      .selectFrom('kg_api.config_history')
+      .select(['actor', 'action', 'subject', 'detail'])
+      .orderBy('id')
+      .execute();
 
   async function configureAll() {
     const { db } = database;
@@ -54,7 +59,11 @@ describe('configuration', () => {
     const config = await loadConfig(database.db, encryptionKey);
     expect(config.ai.apiKey.reveal()).toBe('sk-test-1');
     expect(config.embedding).toEqual({ provider: 'local', model: 'e', dimensions: 768 });
-    expect(config.objectStore).toMatchObject({ endpoint, bucket: 'kg-documents', accessKeyId: expect.stringMatching(/^GK[0-9a-f]{24}$/) });
+    expect(config.objectStore).toMatchObject({
+      endpoint,
+      bucket: 'kg-documents',
+      accessKeyId: expect.stringMatching(/^GK[0-9a-f]{24}$/),
+    });
     expect(config.objectStore.secretAccessKey.reveal()).toMatch(/^[0-9a-f]{64}$/);
   });
 
@@ -62,17 +71,29 @@ describe('configuration', () => {
     await configureAll();
     const before = await history();
     const { db } = database;
-    expect(await setAdmin(db, { username: 'admin', password: new Secret('correct horse battery'), actor })).toEqual({ changed: false });
-    expect(await setAiProvider(db, { provider: 'openai', model: 'm', baseUrl: null, actor })).toEqual({ changed: false });
-    expect(await setApiKey(db, { provider: 'openai', key: new Secret('sk-test-1'), encryptionKey, actor })).toEqual({ changed: false });
-    expect(await setEmbedding(db, { provider: 'local', model: 'e', dimensions: 768, actor })).toEqual({ changed: false });
+    expect(
+      await setAdmin(db, { username: 'admin', password: new Secret('correct horse battery'), actor }),
+    ).toEqual({ changed: false });
+    expect(await setAiProvider(db, { provider: 'openai', model: 'm', baseUrl: null, actor })).toEqual({
+      changed: false,
+    });
+    expect(
+      await setApiKey(db, { provider: 'openai', key: new Secret('sk-test-1'), encryptionKey, actor }),
+    ).toEqual({ changed: false });
+    expect(await setEmbedding(db, { provider: 'local', model: 'e', dimensions: 768, actor })).toEqual({
+      changed: false,
+    });
     expect(await history()).toEqual(before);
   });
 
   test('a new provider replaces the active one, and its key is asked for', async () => {
     await configureAll();
     await setAiProvider(database.db, { provider: 'anthropic', model: 'n', baseUrl: null, actor });
-    const active = await database.db.selectFrom('kg_api.ai_provider_config').select('provider').where('active', '=', true).execute();
+    const active = await database.db
+      .selectFrom('kg_api.ai_provider_config')
+      .select('provider')
+      .where('active', '=', true)
+      .execute();
     expect(active).toEqual([{ provider: 'anthropic' }]);
     await expect(loadConfig(database.db, encryptionKey)).rejects.toMatchObject({
       missing: [{ item: 'anthropic API key', command: './operator.sh config api-key anthropic' }],
@@ -83,7 +104,10 @@ describe('configuration', () => {
     const { db } = database;
     await setAdmin(db, { username: 'admin', password: new Secret('the first password'), actor });
     await setAdmin(db, { username: 'admin', password: new Secret('the second password'), actor });
-    const { password_hash } = await db.selectFrom('kg_api.users').select('password_hash').executeTakeFirstOrThrow();
+    const { password_hash } = await db
+      .selectFrom('kg_api.users')
+      .select('password_hash')
+      .executeTakeFirstOrThrow();
     expect(await verifyPassword(password_hash, 'the second password')).toBe(true);
     expect(await verifyPassword(password_hash, 'the first password')).toBe(false);
   });
@@ -91,7 +115,12 @@ describe('configuration', () => {
   test('no secret is in the history or in any other row', async () => {
     await configureAll();
     const config = await loadConfig(database.db, encryptionKey);
-    const secrets = ['correct horse battery', 'sk-test-1', config.objectStore.secretAccessKey.reveal(), encryptionKey.reveal()];
+    const secrets = [
+      'correct horse battery',
+      'sk-test-1',
+      config.objectStore.secretAccessKey.reveal(),
+      encryptionKey.reveal(),
+    ];
     const rows = await database.session.query<{ text: string }>(
       `SELECT concat(h::text) AS text FROM kg_api.config_history h UNION ALL SELECT s::text FROM kg_api.platform_settings s
        UNION ALL SELECT k::text FROM kg_api.system_api_keys k UNION ALL SELECT u::text FROM kg_api.users u`,
@@ -105,8 +134,13 @@ describe('configuration', () => {
   test('another encryption key is refused before anything is written', async () => {
     await configureAll();
     const before = await history();
-    await expect(ensureFingerprint(database.db, otherKey)).rejects.toMatchObject({ storedKeyId: keyIdOf(encryptionKey), givenKeyId: keyIdOf(otherKey) });
-    await expect(setApiKey(database.db, { provider: 'openai', key: new Secret('sk-2'), encryptionKey: otherKey, actor })).rejects.toThrow(/belongs to this database/);
+    await expect(ensureFingerprint(database.db, otherKey)).rejects.toMatchObject({
+      storedKeyId: keyIdOf(encryptionKey),
+      givenKeyId: keyIdOf(otherKey),
+    });
+    await expect(
+      setApiKey(database.db, { provider: 'openai', key: new Secret('sk-2'), encryptionKey: otherKey, actor }),
+    ).rejects.toThrow(/belongs to this database/);
     await expect(loadConfig(database.db, otherKey)).rejects.toMatchObject({ name: 'WrongEncryptionKey' });
     expect(await history()).toEqual(before);
   });
@@ -116,7 +150,10 @@ describe('configuration', () => {
     await database.session.query(
       `UPDATE kg_api.system_api_keys SET ciphertext = (SELECT ciphertext FROM kg_api.system_api_keys WHERE provider = 'garage') WHERE provider = 'openai'`,
     );
-    await expect(loadConfig(database.db, encryptionKey)).rejects.toMatchObject({ name: 'CredentialUnreadable', row: 'openai' });
+    await expect(loadConfig(database.db, encryptionKey)).rejects.toMatchObject({
+      name: 'CredentialUnreadable',
+      row: 'openai',
+    });
   });
 
   describe('object storage', () => {
@@ -124,13 +161,21 @@ describe('configuration', () => {
       const garage = fakeGarage();
       const first = await configureObjectStore(database.db, garage.admin, { encryptionKey, endpoint, actor });
       const writes = garage.state.writes;
-      const second = await configureObjectStore(database.db, garage.admin, { encryptionKey, endpoint, actor });
+      const second = await configureObjectStore(database.db, garage.admin, {
+        encryptionKey,
+        endpoint,
+        actor,
+      });
       expect([first.changed, second.changed, garage.state.writes]).toEqual([true, false, writes]);
       expect(second).toEqual({ ...first, changed: false });
     });
 
     test('a lost Garage is given the same key again', async () => {
-      const first = await configureObjectStore(database.db, fakeGarage().admin, { encryptionKey, endpoint, actor });
+      const first = await configureObjectStore(database.db, fakeGarage().admin, {
+        encryptionKey,
+        endpoint,
+        actor,
+      });
       const lost = fakeGarage();
       const again = await configureObjectStore(database.db, lost.admin, { encryptionKey, endpoint, actor });
       expect(again.accessKeyId).toBe(first.accessKeyId);
@@ -138,13 +183,27 @@ describe('configuration', () => {
       expect(lost.state.keys.get(first.accessKeyId)?.secret).toBe(objectStore);
     });
 
-    test.each(['clusterStatus', 'assignNode', 'findKey', 'importKey', 'findBucket', 'createBucket', 'allowKey'] as const)(
+    test.each([
+      'clusterStatus',
+      'assignNode',
+      'findKey',
+      'importKey',
+      'findBucket',
+      'createBucket',
+      'allowKey',
+    ] as const)(
       'cut off at %s, before or after it took effect, a second run completes it',
       async (failAt) => {
         for (const when of ['before', 'after'] as const) {
           const garage = fakeGarage({ failAt, when });
-          await expect(configureObjectStore(database.db, garage.admin, { encryptionKey, endpoint, actor })).rejects.toThrow(failAt);
-          const { accessKeyId, bucket } = await configureObjectStore(database.db, garage.admin, { encryptionKey, endpoint, actor });
+          await expect(
+            configureObjectStore(database.db, garage.admin, { encryptionKey, endpoint, actor }),
+          ).rejects.toThrow(failAt);
+          const { accessKeyId, bucket } = await configureObjectStore(database.db, garage.admin, {
+            encryptionKey,
+            endpoint,
+            actor,
+          });
           expect([...(garage.state.buckets.get(bucket) ?? [])]).toEqual([accessKeyId]);
           expect([...garage.state.keys.keys()]).toEqual([accessKeyId]);
         }
@@ -153,7 +212,11 @@ describe('configuration', () => {
 
     async function loadConfigOfStore() {
       const { openCredential } = await import('@kg-operator/config');
-      const row = await database.db.selectFrom('kg_api.system_api_keys').select('ciphertext').where('provider', '=', 'garage').executeTakeFirstOrThrow();
+      const row = await database.db
+        .selectFrom('kg_api.system_api_keys')
+        .select('ciphertext')
+        .where('provider', '=', 'garage')
+        .executeTakeFirstOrThrow();
       return { objectStore: await openCredential(encryptionKey, 'garage', row.ciphertext) };
     }
   });

@@ -13,11 +13,16 @@ test('the Kysely table types name exactly the columns of the migrated database',
   const interfaces = new Map(
     [...source.matchAll(/export interface (\w+)Table \{\n([\s\S]*?)\n\}/g)].map(([, name, body]) => [
       `${name}Table`,
-      [...(body ?? '').matchAll(/^ {2}(\w+): ([^;]+);/gm)].map(([, column, type]) => ({ column, nullable: /\| null/.test(type ?? '') })),
+      [...(body ?? '').matchAll(/^ {2}(\w+): ([^;]+);/gm)].map(([, column, type]) => ({
+        column,
+        nullable: /\| null/.test(type ?? ''),
+      })),
     ]),
   );
   const declared = [...source.matchAll(/^ {2}'kg_api\.(\w+)': (\w+);/gm)].flatMap(([, table, type]) =>
-    (interfaces.get(type ?? '') ?? []).map(({ column, nullable }) => `${table}.${column}${nullable ? '?' : ''}`),
+    (interfaces.get(type ?? '') ?? []).map(
+      ({ column, nullable }) => `${table}.${column}${nullable ? '?' : ''}`,
+    ),
   );
   const columns = await database.session.query<{ name: string }>(
     `SELECT table_name || '.' || column_name || CASE is_nullable WHEN 'YES' THEN '?' ELSE '' END AS name

@@ -1,0 +1,94 @@
+import type { ConfigItem } from '@kg-operator/config';
+import type {
+  ContainerObservation,
+  DeclaredService,
+  Observation,
+  ServiceObservation,
+} from '../src/model/observation.ts';
+
+export const declared: DeclaredService[] = [
+  { name: 'postgres', layer: 'infrastructure', update: 'pinned', oneShot: false },
+  { name: 'garage', layer: 'infrastructure', update: 'pinned', oneShot: false },
+  { name: 'operator', layer: 'infrastructure', update: 'managed', oneShot: false },
+  { name: 'gateway', layer: 'infrastructure', update: 'managed', oneShot: false },
+  { name: 'migrate', layer: 'schema', update: 'managed', oneShot: true },
+  { name: 'api', layer: 'application', update: 'managed', oneShot: false },
+  { name: 'web', layer: 'application', update: 'managed', oneShot: false },
+];
+
+export const container = (
+  service: string,
+  change: Partial<ContainerObservation> = {},
+): ContainerObservation => ({
+  id: `${service}0123456789`,
+  service,
+  state: 'running',
+  health: 'healthy',
+  status: 'Up 3 minutes (healthy)',
+  image: `kg-operator-${service}:test`,
+  imageId: 'sha256:0123456789abcdef',
+  version: '0.1.0',
+  ...change,
+});
+
+const item = (name: string, ok: boolean): ConfigItem => ({
+  item: name,
+  ok,
+  summary: ok ? 'there' : 'missing',
+  command: `./operator.sh config ${name}`,
+});
+
+/** An empty host: nothing but the operator runs. */
+export function emptyHost(): Observation {
+  return {
+    project: 'kg',
+    services: declared.map((service) => ({
+      ...service,
+      containers: service.name === 'operator' ? [container('operator', { health: 'none' })] : [],
+      self: service.name === 'operator',
+    })),
+    database: { reachable: false, reason: 'getaddrinfo ENOTFOUND postgres' },
+    encryptionKeyId: '0011223344556677',
+  };
+}
+
+/** Everything up, migrated and configured. */
+export function runningPlatform(): Observation {
+  return {
+    ...emptyHost(),
+    services: declared.map(
+      (service): ServiceObservation => ({
+        ...service,
+        containers: service.oneShot ? [] : [container(service.name)],
+        self: service.name === 'operator',
+      }),
+    ),
+    database: {
+      reachable: true,
+      schema: { head: '0002_graph', applied: 2, pending: [] },
+      config: {
+        items: [item('admin user', true), item('AI provider', true), item('object storage', true)],
+        keyId: '0011223344556677',
+      },
+    },
+  };
+}
+
+/** Infrastructure up and migrated, configuration still empty, application never started. */
+export function unconfigured(): Observation {
+  const observed = runningPlatform();
+  return {
+    ...observed,
+    services: observed.services.map((service) =>
+      service.layer === 'application' ? { ...service, containers: [] } : service,
+    ),
+    database: {
+      reachable: true,
+      schema: { head: '0002_graph', applied: 2, pending: [] },
+      config: {
+        items: [item('admin user', false), item('AI provider', false), item('object storage', true)],
+        keyId: '0011223344556677',
+      },
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { describe, expect, test } from '@jest/globals';
+import { assessLayers, nextCommands } from '../../src/checks/layers.ts';
+import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
+
+const oks = (observed: Parameters<typeof assessLayers>[0]) => assessLayers(observed).map(({ ok }) => ok);
+
+describe('assessLayers', () => {
+  test('a running platform is complete and needs nothing', () => {
+    expect(oks(runningPlatform())).toEqual([true, true, true, true]);
+    expect(nextCommands(runningPlatform())).toEqual([]);
+  });
+
+  test('an empty host wants its infrastructure', () => {
+    expect(oks(emptyHost())).toEqual([true, false, false, false]);
+    expect(nextCommands(emptyHost())).toEqual(['./operator.sh start --infra-only']);
+  });
+
+  test('missing configuration: the command of every missing item', () => {
+    expect(oks(unconfigured())).toEqual([true, true, false, false]);
+    expect(nextCommands(unconfigured())).toEqual([
+      './operator.sh config admin user',
+      './operator.sh config AI provider',
+    ]);
+  });
+
+  test('no secrets: init; the wrong key: said before anything else', () => {
+    expect(nextCommands({ ...emptyHost(), encryptionKeyId: null })).toEqual(['./operator.sh init']);
+    const wrong = { ...runningPlatform(), encryptionKeyId: 'ffffffffffffffff' };
+    expect(oks(wrong)[0]).toBe(false);
+    expect(assessLayers(wrong)[0]?.summary).toContain('0011223344556677');
+  });
+
+  test('pending migrations and an unhealthy application are named', () => {
+    const pending = runningPlatform();
+    pending.database = {
+      reachable: true,
+      schema: { head: '0001_a', applied: 1, pending: ['0002_b'] },
+      config: null,
+    };
+    expect(nextCommands(pending)).toEqual(['./operator.sh migrate']);
+    const sick = runningPlatform();
+    Object.assign(sick.services.find(({ name }) => name === 'web')?.containers[0] ?? {}, {
+      health: 'unhealthy',
+    });
+    expect(nextCommands(sick)).toEqual(['./operator.sh logs web']);
+  });
+});
