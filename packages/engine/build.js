@@ -1,6 +1,6 @@
 // Bundles the engine: every command an entry point, shared code in chunks, so that a command loads only what it needs.
 import { execFileSync } from 'node:child_process';
-import { cpSync, globSync, rmSync } from 'node:fs';
+import { globSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -43,7 +43,6 @@ const result = await build({
     js: "import{createRequire as __cr}from'node:module';import{fileURLToPath as __fp}from'node:url';import{dirname as __dn}from'node:path';const require=__cr(import.meta.url);const __filename=__fp(import.meta.url);const __dirname=__dn(__filename);",
   },
 });
-cpSync('../../schema/migrations', 'schema/migrations', { recursive: true });
 execFileSync('oclif', ['manifest'], { stdio: ['ignore', 'ignore', 'inherit'] });
 const bytes = Object.values(result.metafile.outputs).reduce((sum, { bytes }) => sum + bytes, 0);
 console.log(`engine: dist ${(bytes / 1e6).toFixed(1)} MB`);
