@@ -6,6 +6,7 @@ import { dockerCompose } from '../adapters/compose.ts';
 import { dockerRuntime } from '../adapters/docker.ts';
 import { garageAdmin } from '../adapters/garage.ts';
 import { fileJournal } from '../adapters/journal.ts';
+import { serviceMemo } from '../adapters/service-memo.ts';
 import { observeDatabase } from '../database/observe.ts';
 import { openSession } from '../database/session.ts';
 import { databaseSettings, infrastructureSecret, readSettings, type Settings } from '../model/settings.ts';
@@ -23,6 +24,7 @@ export function createContext(
     engineVersion,
     runtime: dockerRuntime(),
     compose: dockerCompose(),
+    serviceMemo: serviceMemo(settings.stateDirectory),
     clock: systemClock,
     journal: fileJournal(settings.stateDirectory),
     hostname: hostname(),

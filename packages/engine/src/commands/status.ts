@@ -42,7 +42,7 @@ export default class Status extends OperatorCommand {
   async run(): Promise<StatusReport> {
     const { flags } = await this.parse(Status);
     const report = reportOf(
-      await observe(this.context),
+      await observe(this.context, { recallServices: true }),
       this.config.version,
       this.context.settings.publicUrl.web,
     );

@@ -16,7 +16,7 @@ export default class Versions extends OperatorCommand {
 
   async run(): Promise<{ engine: string; node: string; schema: string | null; services: VersionRow[] }> {
     await this.parse(Versions);
-    const { services, database } = await observe(this.context);
+    const { services, database } = await observe(this.context, { recallServices: true });
     const rows = services.map(({ name, update, containers: [container] }) => ({
       service: name,
       update,

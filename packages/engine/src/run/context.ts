@@ -6,7 +6,7 @@ import type { ContainerRuntime } from '../adapters/docker.ts';
 import type { GarageAdmin } from '../adapters/garage.ts';
 import type { Journal } from '../adapters/journal.ts';
 import type { MigrationSession } from '../database/session.ts';
-import type { DatabaseObservation } from '../model/observation.ts';
+import type { DatabaseObservation, DeclaredService } from '../model/observation.ts';
 import type { Settings } from '../model/settings.ts';
 
 /** Everything that observing and executing need from the world; put together once, in cli/context.ts, or by a test. */
@@ -15,6 +15,10 @@ export interface RunContext {
   engineVersion: string;
   runtime: ContainerRuntime;
   compose: Compose;
+  serviceMemo: {
+    recall(): Promise<DeclaredService[] | null>;
+    renew(services: DeclaredService[]): Promise<void>;
+  };
   clock: Clock;
   journal: Journal;
   /** Host name of this process: inside a container the first 12 digits of the container's id. */

@@ -1,13 +1,19 @@
 import { OperatorError } from '../model/errors.ts';
-import type { DatabaseObservation, Observation } from '../model/observation.ts';
+import type { DatabaseObservation, DeclaredService, Observation } from '../model/observation.ts';
 import { encryptionKeyId } from '../model/settings.ts';
 import type { RunContext } from './context.ts';
 
-/** Looks at containers, schema and configuration. @throws OperatorError when Docker or the compose files can't be read */
-export async function observe(context: RunContext): Promise<Observation> {
-  const { compose, runtime, settings, hostname } = context;
+/**
+ * Looks at containers, schema and configuration. `recallServices` spares a command that only looks the reading of the compose files.
+ * @throws OperatorError when Docker or the compose files can't be read
+ */
+export async function observe(
+  context: RunContext,
+  options: { recallServices?: boolean } = {},
+): Promise<Observation> {
+  const { runtime, settings, hostname } = context;
   const [declared, containers, database] = await Promise.all([
-    compose.declaredServices(),
+    declaredServices(context, options.recallServices ?? false),
     runtime.listContainers(settings.project),
     databaseOrReason(context),
   ]);
@@ -16,6 +22,17 @@ export async function observe(context: RunContext): Promise<Observation> {
     return { ...service, containers: own, self: own.some(({ id }) => id.startsWith(hostname)) };
   });
   return { project: settings.project, services, database, encryptionKeyId: encryptionKeyId(settings) };
+}
+
+async function declaredServices(
+  { compose, serviceMemo }: RunContext,
+  recall: boolean,
+): Promise<DeclaredService[]> {
+  const known = recall ? await serviceMemo.recall() : null;
+  if (known) return known;
+  const services = await compose.declaredServices();
+  await serviceMemo.renew(services);
+  return services;
 }
 
 /** Without a password the database can't be seen; that is a finding for `status`, not a failure of it. */
