@@ -89,7 +89,7 @@ export function AddText({ field, onFound, onSelect, onFailure }: Props) {
               <strong>
                 {count(found.concepts.length, 'concept')} and {count(found.relations.length, 'relation')}
               </strong>{' '}
-              in “{found.document.title}”, {found.newConcepts} and {found.newRelations} of them new.
+              in “{found.document.title}”. {novelty(found)}
             </p>
             <ul class="chips">
               {found.concepts.map(({ name }) => (
@@ -123,6 +123,13 @@ export function AddText({ field, onFound, onSelect, onFailure }: Props) {
       )}
     </section>
   );
+}
+
+/** How much of what was found is new; nothing to say when all is. */
+function novelty({ concepts, relations, newConcepts, newRelations }: Extracted): string {
+  if (newConcepts + newRelations === 0) return concepts.length > 0 ? 'All of it was known.' : '';
+  if (newConcepts === concepts.length && newRelations === relations.length) return '';
+  return `New: ${count(newConcepts, 'concept')}, ${count(newRelations, 'relation')}.`;
 }
 
 /** Seconds since `running` became true. */

@@ -43,6 +43,8 @@ export interface Drawing {
 
 /** Relation types are written on all edges up to this many, beyond only on those of the marked concept. */
 const MAX_LABELS = 60;
+/** Height at the top that the search field and the zoom buttons cover, in pixels. */
+const TOOLBAR = 40;
 
 /** Draws into an SVG element; d3 owns what is inside it. */
 export function createDrawing(element: SVGSVGElement, onSelect: (name: string | null) => void): Drawing {
@@ -51,17 +53,21 @@ export function createDrawing(element: SVGSVGElement, onSelect: (name: string | 
   const view = svg.append('g');
   const edgeLayer = view.append('g');
   const nodeLayer = view.append('g');
-  const marker = svg.append('defs').append('marker');
-  marker
-    .attr('id', 'arrow')
+  svg
+    .append('defs')
+    .selectAll('marker')
+    .data(['arrow', 'arrow-near'])
+    .join('marker')
+    .attr('id', (id) => id)
+    .attr('class', (id) => id)
     .attr('viewBox', '0 0 8 8')
     .attr('refX', 7)
     .attr('refY', 4)
-    .attr('markerWidth', 7)
-    .attr('markerHeight', 7)
+    .attr('markerUnits', 'userSpaceOnUse')
+    .attr('markerWidth', 10)
+    .attr('markerHeight', 10)
     .attr('orient', 'auto')
     .append('path')
-    .attr('class', 'arrow')
     .attr('d', 'M0,0.8L8,4L0,7.2Z');
 
   let nodes: Node[] = [];
@@ -77,12 +83,12 @@ export function createDrawing(element: SVGSVGElement, onSelect: (name: string | 
     .force(
       'charge',
       forceManyBody<Node>()
-        .strength((node) => -260 - node.degree * 30)
-        .distanceMax(600),
+        .strength((node) => -420 - node.degree * 50)
+        .distanceMax(900),
     )
     .force(
       'collide',
-      forceCollide<Node>((node) => node.r + 22),
+      forceCollide<Node>((node) => node.r + 24 + Math.min(shorten(node.name).length, 20) * 1.6),
     )
     .force('x', forceX<Node>(0).strength(0.05))
     .force('y', forceY<Node>(0).strength(0.07))
@@ -93,7 +99,11 @@ export function createDrawing(element: SVGSVGElement, onSelect: (name: string | 
     .scaleExtent([0.05, 4])
     .on('zoom', (event: D3ZoomEvent<SVGSVGElement, unknown>) => {
       if (event.sourceEvent) untouched = false;
+      const { k } = event.transform;
       view.attr('transform', event.transform.toString());
+      // Seen from afar, names stay readable; what the relations are is left to a closer look.
+      view.style('--label-scale', Math.min(2, Math.max(1, 0.85 / k)));
+      svg.classed('far', k < 0.55);
     });
   svg.call(zooming).on('dblclick.zoom', null);
   svg.on('click', (event: MouseEvent) => {
@@ -131,8 +141,8 @@ export function createDrawing(element: SVGSVGElement, onSelect: (name: string | 
     const { clientWidth: width, clientHeight: height } = element;
     if (!width || !height || nodes.length === 0) return;
     const margin = Math.min(56, width / 9);
-    const { k, x, y } = fit(nodes, { width, height }, { margin });
-    move(zoomIdentity.translate(x, y).scale(k), animated);
+    const { k, x, y } = fit(nodes, { width, height: height - TOOLBAR }, { margin });
+    move(zoomIdentity.translate(x, y + TOOLBAR).scale(k), animated);
   }
 
   function move(transform: typeof zoomIdentity, animated: boolean): void {
@@ -166,13 +176,13 @@ export function createDrawing(element: SVGSVGElement, onSelect: (name: string | 
       .classed('faint', (node) => center !== null && !near.has(node.name))
       .attr('aria-pressed', (node) => String(node.name === selected))
       .attr('tabindex', (node) => (node.name === focusable ? 0 : -1));
+    const isNear = ({ relation }: Link) => relation.from === center || relation.to === center;
     edgeLayer
       .selectAll<SVGGElement, Link>('g.edge')
-      .classed('near', ({ relation }) => relation.from === center || relation.to === center)
-      .classed(
-        'faint',
-        ({ relation }) => center !== null && relation.from !== center && relation.to !== center,
-      );
+      .classed('near', isNear)
+      .classed('faint', (link) => center !== null && !isNear(link))
+      .select('path')
+      .attr('marker-end', (link) => (isNear(link) ? 'url(#arrow-near)' : 'url(#arrow)'));
   }
 
   function onKey(event: KeyboardEvent, node: Node): void {
@@ -239,7 +249,7 @@ export function createDrawing(element: SVGSVGElement, onSelect: (name: string | 
             .attr('data-testid', 'edge')
             .attr('role', 'img')
             .attr('aria-label', ({ relation }) => `${relation.from} ${relation.type} ${relation.to}`);
-          group.append('path').attr('marker-end', 'url(#arrow)');
+          group.append('path');
           group.append('text').text(({ relation }) => shorten(relation.type));
           return group;
         });
@@ -288,7 +298,9 @@ export function createDrawing(element: SVGSVGElement, onSelect: (name: string | 
         'link',
         forceLink<Node, Link>(links)
           .id((node) => node.id)
-          .distance((link) => 95 + link.source.r + link.target.r),
+          .distance(({ source, target, relation }) => {
+            return source.r + target.r + Math.max(80, 44 + shorten(relation.type).length * 6);
+          }),
       );
       simulation.alpha(before.size ? 0.6 : 1);
       if (calm) {

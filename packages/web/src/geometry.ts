@@ -99,7 +99,7 @@ export function nearest<P extends Point>(from: P, points: P[], direction: Direct
 export function fit(
   discs: Disc[],
   box: { width: number; height: number },
-  { margin = 56, maxScale = 1.4 } = {},
+  { margin = 56, maxScale = 1.2 } = {},
 ): { k: number; x: number; y: number } {
   if (discs.length === 0) return { k: 1, x: box.width / 2, y: box.height / 2 };
   const left = Math.min(...discs.map((disc) => disc.x - disc.r));

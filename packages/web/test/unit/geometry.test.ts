@@ -72,7 +72,7 @@ test('fit shows everything within the margin', () => {
     expect((disc.y - disc.r) * k + y).toBeGreaterThanOrEqual(49.9);
     expect((disc.y + disc.r) * k + y).toBeLessThanOrEqual(550.1);
   }
-  expect(fit([{ x: 0, y: 0, r: 9 }], { width: 800, height: 600 }).k).toBe(1.4);
+  expect(fit([{ x: 0, y: 0, r: 9 }], { width: 800, height: 600 }).k).toBe(1.2);
 });
 
 test('long names are shortened', () => {
