@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { stripVTControlCharacters } from 'node:util';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { type DeclaredService, LAYERS, type Layer } from '../model/observation.ts';
 
@@ -46,7 +47,10 @@ export function dockerCompose(): Compose {
     up: async (services) => void (await docker(composeArgv.up(services))),
     stop: async (services) => void (await docker(composeArgv.stop(services))),
     lastLogLines: async (service, lines) =>
-      (await docker(composeArgv.logs(service, lines))).split('\n').filter(Boolean),
+      (await docker(composeArgv.logs(service, lines)))
+        .split('\n')
+        .map(stripVTControlCharacters)
+        .filter(Boolean),
   };
 }
 

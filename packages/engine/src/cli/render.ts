@@ -21,18 +21,26 @@ export function renderWith(renderer: RendererName): Render {
   const processOutput = new ProcessOutput(process.stderr, process.stderr);
   const logger = new ListrLogger({ processOutput, useIcons: Boolean(process.stderr.isTTY) });
   return async (plan, runStep) => {
+    let failure: unknown;
     const tasks = plan.steps.map((step) => ({
       title: describeStep(step),
-      task: (_context: unknown, task: { output: string }) =>
-        runStep(step, (line) => {
-          task.output = line;
-        }),
+      async task(_context: unknown, task: { output: string }) {
+        try {
+          await runStep(step, (line) => {
+            task.output = line;
+          });
+        } catch (error) {
+          failure = error;
+          // The command explains the failure once, at the end, with the next command; here a mark is enough.
+          throw new Error('see below');
+        }
+      },
     }));
-    await new Listr(tasks, {
-      renderer,
-      registerSignalListeners: false,
-      exitOnError: true,
-      rendererOptions: { logger, processOutput, showErrorMessage: false, collapseErrors: false } as object,
-    }).run();
+    const options = { logger, processOutput, showErrorMessage: false };
+    await new Listr(tasks, { renderer, registerSignalListeners: false, rendererOptions: options as object })
+      .run()
+      .catch((error) => {
+        throw failure ?? error;
+      });
   };
 }

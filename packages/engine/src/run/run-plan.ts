@@ -28,7 +28,7 @@ export async function runPlan(
     await render(plan, async (step, report) => {
       throwIfInterrupted(signal);
       await journal.append({ run, event: 'step-started', step: step.kind });
-      await executeStep(step, context, report);
+      await executeStep(step, context, onChange(report));
       await journal.append({ run, event: 'step-finished', step: step.kind });
     });
     await journal.append({ run, event: 'run-finished' });
@@ -38,4 +38,13 @@ export async function runPlan(
   } finally {
     await release();
   }
+}
+
+/** Waits look again and again; a person is told when what they see changes. */
+function onChange(report: Report): Report {
+  let last = '';
+  return (line) => {
+    if (line !== last) report(line);
+    last = line;
+  };
 }
