@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import {
   type ConnectionSettings,
   connectionSettings,
@@ -22,11 +22,15 @@ export interface Settings {
   publicUrl: { api: string; web: string };
 }
 
-/** Reads the settings; does no checks of Docker or the database. */
+/**
+ * Reads the settings: where services are from the environment, what a person chose from `.operator.conf` at the root.
+ * @throws OperatorError ENV_FILE_INVALID
+ */
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const root = env.KG_ROOT ?? process.cwd();
-  const address = env.BIND_ADDRESS && env.BIND_ADDRESS !== '0.0.0.0' ? env.BIND_ADDRESS : 'localhost';
-  const host = address === '127.0.0.1' ? 'localhost' : address;
+  // Read here rather than passed in by compose: a value in the container's environment would outlive an edit of the file.
+  const conf = readEnvFile(join(root, '.operator.conf'));
+  const host = hostOf(conf.get('BIND_ADDRESS'));
   return {
     root,
     stateDirectory: join(root, '.operator'),
@@ -38,10 +42,15 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       web: env.KG_GATEWAY_WEB_URL ?? 'http://gateway:3000',
     },
     publicUrl: {
-      api: `http://${host}:${env.API_PORT ?? '8000'}`,
-      web: `http://${host}:${env.WEB_PORT ?? '3000'}`,
+      api: `http://${host}:${conf.get('API_PORT') ?? '8000'}`,
+      web: `http://${host}:${conf.get('WEB_PORT') ?? '3000'}`,
     },
   };
+}
+
+/** The name under which a person on this host reaches a bound address. */
+function hostOf(bindAddress = '127.0.0.1'): string {
+  return bindAddress === '127.0.0.1' || bindAddress === '0.0.0.0' ? 'localhost' : bindAddress;
 }
 
 /**
@@ -100,8 +109,8 @@ function readEnvFile(path: string): Map<string, string> {
   if (problems.length > 0) {
     throw new OperatorError('ENV_FILE_INVALID', `${path} is not a valid settings file`, {
       exitCode: EXIT.precondition,
-      details: problems.map(({ line, message }) => `.env:${line}: ${message}`),
-      hint: 'correct these lines; the values themselves must stay as init wrote them',
+      details: problems.map(({ line, message }) => `${basename(path)}:${line}: ${message}`),
+      hint: 'correct these lines',
     });
   }
   return values;
