@@ -1,41 +1,35 @@
 #!/bin/sh
-# operator.sh: the one command of a kg-operator installation; ARCHITECTURE.md is the map. It locates the installation, reads .operator.conf,
-# writes .env once, assembles Compose's environment, and hands what it does not own to the engine in the `operator` container.
+# operator.sh, the host side of kg-operator: settings, secrets, Compose's environment; the engine in the container `operator` does the rest.
+# ARCHITECTURE.md is the map. The lines that begin with #| are the help.
+#| kg-operator: a knowledge-graph platform from an empty Docker host to a login page, and on from there.
+#| Usage: ./operator.sh COMMAND [FLAGS]    Flags everywhere: --json --yes --no-input --quiet --help
+#|   up [--dev]             everything: secrets, images, infrastructure, schema, configuration, application
+#|   init [--dev]           layer 1: write .env (secrets, once) and a first .operator.conf
+#|   migrate                layer 2: apply schema migrations
+#|   config TOPIC           layer 3: admin | ai-provider | embedding | api-key | garage | show
+#|   start [--infra-only|--app-only] [--dry-run]    layer 4: start in layer order; a lower layer must be complete
+#|   stop [--keep-infra] [SERVICE...]               stop in reverse order; data stays
+#|   restart SERVICE...     restart the named services
+#|   status, versions       the four layers, every service, what to do next; what runs and what it was made from
+#|   logs [-f] [SERVICE]    what the services say (flags of docker compose logs)
+#|   psql, shell [SERVICE]  a prompt in the database; a shell in a container (default: operator)
+#|   teardown [--volumes]   remove the containers (y/N, --yes); --volumes: destroy the data too (the project's name typed, or --confirm NAME)
+#|   env                    Compose's variables, for: eval "$(./operator.sh env)"; docker compose ps
+#|   help, version          answer without Docker
+#| Examples: ./operator.sh up --dev --yes; ./operator.sh config ai-provider openai && ./operator.sh start
+#| Exit codes: 0 ok, 1 bug, 2 usage, 3 precondition, 4 configuration missing or invalid, 5 locked, 6 Docker or registry,
+#|   7 unhealthy or timed out, 8 migration or schema, 9 failed after impact, 10 status --exit-code: not as desired, 130/143 signals
+# shellcheck disable=SC2086,SC2229 # SECRETS, SETTINGS, UNSET, PASSED and OTHER are lists of words
 set -eu
 
 KG_VERSION=0.1.0
 COMPOSE_MINIMUM=2.24.4 # COMPOSE_ENV_FILES came with 2.23.0, the YAML tag !override with 2.24.4
 SECRETS='ENCRYPTION_KEY OAUTH_SIGNING_KEY GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN POSTGRES_PASSWORD'
 SETTINGS='CONTAINER_PREFIX IMAGE_SOURCE IMAGE_REGISTRY IMAGE_TAG DEV_MODE API_PORT WEB_PORT BIND_ADDRESS'
-# Compose prefers its environment to the files: what a person happens to have exported would change the meaning.
 UNSET="$SECRETS $SETTINGS COMPOSE_PROFILES COMPOSE_PATH_SEPARATOR COMPOSE_DISABLE_ENV_FILE COMPOSE_REMOVE_ORPHANS COMPOSE_PROJECT_DIRECTORY"
 PASSED='KG_ROOT COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES NO_COLOR FORCE_COLOR CI TERM COLUMNS KG_ADMIN_USERNAME KG_ADMIN_PASSWORD
   KG_AI_PROVIDER KG_AI_MODEL KG_AI_BASE_URL KG_AI_API_KEY KG_EMBEDDING'
-
-help_text() {
-  cat <<'END'
-kg-operator: a knowledge-graph platform from an empty Docker host to a login page, and on from there.
-Usage: ./operator.sh COMMAND [FLAGS]    Flags everywhere: --json --yes --no-input --quiet --help
-  up [--dev]             everything: secrets, images, infrastructure, schema, configuration, application
-  init [--dev]           layer 1: write .env (secrets, once) and a first .operator.conf
-  migrate                layer 2: apply schema migrations
-  config TOPIC           layer 3: admin | ai-provider | embedding | api-key | garage | show
-  start [--infra-only|--app-only] [--dry-run]    layer 4: start in layer order; a lower layer must be complete
-  stop [--keep-infra] [SERVICE...]               stop in reverse order; data stays
-  restart SERVICE...     restart the named services
-  status, versions       the four layers, every service, what to do next; what runs and what it was made from
-  logs [-f] [SERVICE]    what the services say (flags of docker compose logs)
-  psql, shell [SERVICE]  a prompt in the database; a shell in a container (default: operator)
-  teardown [--yes]       remove the containers; data and .env stay
-  teardown --volumes [--confirm NAME]            destroy the data too: wants the project's name typed, or in --confirm
-  env                    Compose's variables, for: eval "$(./operator.sh env)"; docker compose ps
-  help, version          answer without Docker
-Examples: ./operator.sh up --dev
-          ./operator.sh config ai-provider openai && ./operator.sh start
-Exit codes: 0 ok, 1 bug, 2 usage, 3 precondition, 4 configuration missing or invalid, 5 locked, 6 Docker or registry,
-  7 unhealthy or timed out, 8 migration or schema, 9 failed after impact, 10 status --exit-code: not as desired, 130/143 signals
-END
-}
+NL=$(printf '\n.') && NL=${NL%.}
 
 say() { [ -n "$QUIET" ] || printf '%s\n' "$*" >&2; }
 json_text() { printf '%s\n' "$1" | LC_ALL=C tr '\001-\011\013-\037' ' ' | sed -e 's/[\\"]/\\&/g' -e '$!s/$/\\n/' | tr -d '\n'; }
@@ -50,7 +44,6 @@ usage_error() { fail 2 USAGE "$1" "see ./operator.sh $COMMAND --help"; }
 # Checks collect what they find, so that a person mends everything in one go; report ends the run if there is anything.
 finding() { FINDINGS="${FINDINGS:+$FINDINGS$NL}$2" FINDINGS_EXIT=${FINDINGS_EXIT:-$1}; } # EXIT MESSAGE
 report() { [ -z "$FINDINGS" ] || fail "$FINDINGS_EXIT" CHECKS_FAILED "$FINDINGS" 'nothing was changed'; }
-
 locate_root() {
   script=$0
   while [ -L "$script" ]; do
@@ -58,9 +51,9 @@ locate_root() {
     case $target in /*) script=$target ;; *) script=$(dirname "$script")/$target ;; esac
   done
   KG_ROOT=$(CDPATH='' cd -P -- "$(dirname "$script")" && pwd -P && echo .) # the dot keeps a newline at the end of the name
-  KG_ROOT=${KG_ROOT%"$NL".} LAYOUT=repository
+  KG_ROOT=${KG_ROOT%"$NL".}
   case $KG_ROOT in *[:,]* | *"$NL"*) fail 3 ROOT_NAME "colon, comma or newline in $KG_ROOT: Compose separates paths by them" ;; esac
-  COMPOSE_DIR=$KG_ROOT/docker
+  LAYOUT=repository COMPOSE_DIR=$KG_ROOT/docker
   [ -f "$COMPOSE_DIR/docker-compose.yml" ] || LAYOUT=standalone COMPOSE_DIR=$KG_ROOT
   [ -f "$COMPOSE_DIR/docker-compose.yml" ] || fail 3 NO_INSTALLATION "no docker-compose.yml in $KG_ROOT or its docker/"
 }
@@ -71,49 +64,42 @@ parse_files() { # name=NAME PATH ...
   LC_ALL=C awk -v layout="$LAYOUT" -v version="$KG_VERSION" -v secrets="$SECRETS" -v settings="$SETTINGS" '
     function bad(line, what) { print name ":" line ": " what }
     function rule(of, key, like, words, value) { file[key] = of; good[key] = "^(" like ")$"; expected[key] = words; conf[key] = value }
-    function fits(key, v) { return file[key] == ".env" ? length(v) == expected[key] + 0 : length(v) < 129 && (key !~ /PORT$/ || v + 0 < 65536) }
+    function fits(key, v) { return name == ".env" ? length(v) == expected[key] + 0 : length(v) < 129 && (key !~ /PORT/ || v + 0 < 65536) }
     BEGIN {
-      c = ".operator.conf"; octet = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
-      n = split(secrets, secret)
+      c = ".operator.conf"; repository = layout == "repository"; octet = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"; n = split(secrets, secret)
       for (i = 1; i <= n; i++) rule(".env", secret[i], "[0-9a-f]+", (secret[i] ~ /PASSWORD$/ ? 48 : 64) " lower-case hex digits")
       rule(c, "CONTAINER_PREFIX", "[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, _ and -", "kg")
-      rule(c, "IMAGE_SOURCE", "local|ghcr", "local or ghcr", layout == "repository" ? "local" : "ghcr")
-      rule(c, "IMAGE_REGISTRY", "[a-z0-9][a-z0-9.:/_-]*[a-z0-9]", "a registry and path such as ghcr.io/someone", "ghcr.io/kg-operator")
-      rule(c, "IMAGE_TAG", "[A-Za-z0-9_][A-Za-z0-9_.-]*", "an image tag", layout == "repository" ? "local" : version)
       rule(c, "DEV_MODE", "true|false", "true or false", "false")
+      rule(c, "IMAGE_SOURCE", "local|ghcr", "local or ghcr", repository ? "local" : "ghcr")
+      rule(c, "IMAGE_REGISTRY", "[a-z0-9][a-z0-9.:/_-]*[a-z0-9]", "a registry and path such as ghcr.io/someone", "ghcr.io/kg-operator")
+      rule(c, "IMAGE_TAG", "[A-Za-z0-9_][A-Za-z0-9_.-]*", "an image tag", repository ? "local" : version)
       rule(c, "API_PORT", "[1-9][0-9]*", "a port, 1 to 65535", 8000); rule(c, "WEB_PORT", "[1-9][0-9]*", "a port, 1 to 65535", 3000)
       rule(c, "BIND_ADDRESS", octet "[.]" octet "[.]" octet "[.]" octet, "an IPv4 address", "127.0.0.1")
     }
-    FNR == 201 { bad(201, "more than 200 lines") }
-    FNR > 200 { next }
+    FNR > 200 { if (FNR == 201) bad(201, "more than 200 lines"); next }
     FNR == 1 && /^\357\273\277/ { bad(1, "byte order mark: save the file as plain UTF-8"); next }
     /\r$/ { bad(FNR, "Windows line ending (CRLF): save the file with LF"); next }
     /^$/ || /^#/ { next }
     !/^[A-Z][A-Z0-9_]*=/ { bad(FNR, "expected KEY=value; a key is A-Z, 0-9 and _, without spaces around it"); next }
-    { key = substr($0, 1, index($0, "=") - 1); value = substr($0, index($0, "=") + 1) }
-    (name, key) in at { bad(FNR, key " is set twice, first in line " at[name, key]); next }
-    { at[name, key] = FNR }
+    { key = substr($0, 1, index($0, "=") - 1); value = substr($0, index($0, "=") + 1); first = at[name, key]; at[name, key] = FNR }
+    first { bad(FNR, key " is set twice, first in line " first); next }
     file[key] != name { bad(FNR, "unknown key " key); next }
-    value ~ /["\047`]/ { bad(FNR, "quotes are not allowed: write the bare value"); next }
-    value !~ /^[A-Za-z0-9_.\/:@%+,=-]*$/ { bad(FNR, "a value may hold only letters, digits and _./:@%+,=-"); next }
+    value !~ /^[A-Za-z0-9_.\/:@%+,=-]*$/ { bad(FNR, "a value may hold only letters, digits and _./:@%+,=- (and no quotes)"); next }
     value !~ good[key] || !fits(key, value) { bad(FNR, key " must be " expected[key]); next }
     { conf[key] = value }
     END {
-      if (name == ".env") for (i = 1; i <= n; i++) if (!((name, secret[i]) in at)) print ".env: " secret[i] " is missing"
-      name = c
-      if (layout == "standalone" && conf["IMAGE_SOURCE"] == "local") bad(at[c, "IMAGE_SOURCE"], "nothing to build here: IMAGE_SOURCE=ghcr")
+      if (name == ".env") for (i = 1; i <= n; i++) if (!at[name, secret[i]]) print ".env: " secret[i] " is missing"
+      name = c; if (!repository && conf["IMAGE_SOURCE"] == "local") bad(at[c, "IMAGE_SOURCE"], "nothing to build here: IMAGE_SOURCE=ghcr")
       if (conf["DEV_MODE"] == "true" && conf["IMAGE_SOURCE"] == "ghcr") bad(at[c, "DEV_MODE"], "DEV_MODE=true needs IMAGE_SOURCE=local")
       if (conf["API_PORT"] == conf["WEB_PORT"]) bad(at[c, "WEB_PORT"] + 0, "WEB_PORT and API_PORT are the same")
-      n = split(settings, setting)
-      for (i = 1; i <= n; i++) printf "%s ", conf[setting[i]]
-      print at[c, "DEV_MODE"] + 0
+      for (i = split(settings, setting); i > 0; i--) line = conf[setting[i]] " " line
+      print line at[c, "DEV_MODE"] + 0
     }' "$@"
 }
 
 # The resolver: the only place that decides which files, overlays and project Compose works on.
 read_settings() {
-  # shellcheck disable=SC2086 # a list of names
-  unset $UNSET
+  unset $UNSET # Compose prefers its environment to the files: what happens to be exported would change the meaning
   COMPOSE_ENV_FILES='' HAS_ENV=''
   set -- name= /dev/null # so that awk never waits for stdin
   for file in .operator.conf .env; do
@@ -124,122 +110,98 @@ read_settings() {
   done
   parsed=$(parse_files "$@")
   [ "$parsed" = "${parsed%"$NL"*}" ] || finding 3 "${parsed%"$NL"*}"
-  VALUES=${parsed##*"$NL"}
-  # shellcheck disable=SC2086,SC2229 # a list of names, all set by this
   read -r $SETTINGS DEV_LINE <<END
-$VALUES
+${parsed##*"$NL"}
 END
-  case ${HAS_ENV:+$(ls -ldL "$KG_ROOT/.env")} in '' | ????------*) ;; *) finding 3 ".env: others may read it; run: chmod 600 '$KG_ROOT/.env'" ;; esac
+  case ${HAS_ENV:+$(ls -ldL "$KG_ROOT/.env")} in '' | ????------*) ;; *) finding 3 ".env: others can read it: chmod 600 '$KG_ROOT/.env'" ;; esac
   COMPOSE_PROJECT_NAME=$CONTAINER_PREFIX COMPOSE_FILE=$COMPOSE_DIR/docker-compose.yml
   [ "$IMAGE_SOURCE" = local ] || COMPOSE_FILE=$COMPOSE_FILE:$COMPOSE_DIR/docker-compose.ghcr.yml
   [ "$DEV_MODE" = false ] || COMPOSE_FILE=$COMPOSE_FILE:$COMPOSE_DIR/docker-compose.dev.yml
   [ ! -f "$COMPOSE_DIR/docker-compose.override.yml" ] || COMPOSE_FILE=$COMPOSE_FILE:$COMPOSE_DIR/docker-compose.override.yml
   export KG_ROOT COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES
 }
-
-# The checks before the first change.
 docker_is_ready() {
   if ! command -v docker >/dev/null; then finding 6 'Docker is not installed: https://docs.docker.com/engine/install/' && return; fi
-  why=$(docker version --format '{{.Server.Version}}' 2>&1) ||
-    finding 6 "Docker does not answer; start it (sudo systemctl start docker, or Docker Desktop). It said: $why"
+  why=$(docker version --format '{{.Server.Version}}' 2>&1) || finding 6 "Docker does not answer: start it (systemctl start docker). $why"
   found=$(docker compose version --short 2>/dev/null) || found=none
   older=$(printf '%s\n' "$COMPOSE_MINIMUM" "${found#v}" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1) # as numbers: 2.9.0 < 2.24.4
   [ "$older" = "$COMPOSE_MINIMUM" ] || finding 6 "the docker compose plugin must be $COMPOSE_MINIMUM or newer; found: $found"
 }
-listening() { # PORT: on an address that the gateway wants; Linux says it in /proc, elsewhere lsof does
-  if [ ! -r /proc/net/tcp ]; then lsof -nP -iTCP:"$1" -sTCP:LISTEN >/dev/null 2>&1 && return 0 || return 1; fi
-  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$1" -v bind="$BIND_ADDRESS" '
+port_is_free() { # SETTING PORT: or held by this project's own gateway; only Linux says so beforehand, elsewhere docker finds out
+  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$2" -v bind="$BIND_ADDRESS" '
     BEGIN { split(bind, b, "."); want = sprintf("%02X%02X%02X%02X", b[4], b[3], b[2], b[1]); port = sprintf(":%04X$", port) }
-    $4 == "0A" && sub(port, "", $2) && ($2 ~ /^0+$/ || want == "00000000" || $2 ~ want "$") { found = 1 }
-    END { exit !found }'
-}
-port_is_free() { # SETTING PORT: or held by this project's own gateway
-  listening "$2" || return 0
+    $4 == "0A" && sub(port, "", $2) && ($2 ~ /^0+$/ || want == "00000000" || $2 ~ want "$") { taken = 1 }
+    END { exit !taken }' || return 0
   holder=$(docker ps --filter "publish=$2" --format '{{.Label "com.docker.compose.project"}} container {{.Names}}' 2>/dev/null) || holder=''
-  [ "${holder%% *}" != "$COMPOSE_PROJECT_NAME" ] || return 0
+  [ "${holder%% *}" != "$CONTAINER_PREFIX" ] || return 0
   [ -n "$holder" ] || holder=$(lsof -nP -iTCP:"$2" -sTCP:LISTEN 2>/dev/null | awk 'NR == 2 { print " " $1 ", process " $2 }') || holder=''
   finding 3 "port $2 is in use${holder:+ by ${holder#* }}: free it, or set $1 to another port in .operator.conf"
 }
-
-place() { # NAME CONTENT: whole or not at all, and never over an existing file: a link fails where a rename replaces
-  temporary=$KG_ROOT/.env.tmp.$$
-  trap 'rm -f "$temporary"' EXIT
-  trap 'exit 130' INT HUP && trap 'exit 143' TERM # dash runs the EXIT trap only if something exits
-  (umask 077 && printf '%s\n' "$2" >"$temporary")
+place() { # NAME LINE...: whole or not at all, and never over an existing file: a link fails where a rename replaces
+  target=$KG_ROOT/$1 temporary=$KG_ROOT/.env.tmp.$$ && shift
+  trap 'rm -f "$temporary"' EXIT && trap 'exit 130' INT HUP && trap 'exit 143' TERM # dash runs the EXIT trap only if something exits
+  (umask 077 && printf '%s\n' "$@" >"$temporary") || fail 3 NOT_WRITTEN "$KG_ROOT does not take a file"
   sync "$temporary" 2>/dev/null || sync
-  ln "$temporary" "$KG_ROOT/$1" 2>/dev/null || { [ ! -e "$KG_ROOT/$1" ] && mv "$temporary" "$KG_ROOT/$1"; } ||
-    fail 3 NOT_WRITTEN "$1 was not written: it has just appeared, or $KG_ROOT does not take it"
+  ln "$temporary" "$target" 2>/dev/null || { [ ! -e "$target" ] && mv "$temporary" "$target"; } ||
+    fail 3 NOT_WRITTEN "$target was not written: another init was faster, or $KG_ROOT does not take it"
   rm -f "$temporary"
 }
-write_conf() { # a first .operator.conf, from the defaults
-  [ ! -e "$KG_ROOT/.operator.conf" ] || return 0
-  content='# The settings of this installation; .operator.conf.example explains each.'
-  for value in $VALUES; do # in the order of SETTINGS
-    names=${names-$SETTINGS }
-    [ "${names%% *}$DEV" != DEV_MODEtrue ] || value=true
-    [ -z "$names" ] || content=$content$NL${names%% *}=$value
-    names=${names#* }
-  done
-  place .operator.conf "$content"
-}
-initialise() { # .env comes last: where it is, init was finished
-  volumes=$(docker volume ls -q --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME") || fail 6 DOCKER 'docker volume ls failed'
-  [ -z "$volumes" ] || fail 3 DATA_WITHOUT_ENV "no .env, but data of project $COMPOSE_PROJECT_NAME is there, locked with the lost secrets" \
+initialise() { # what is missing of .operator.conf and .env; .env comes last: where it is, init was finished
+  volumes=$(docker volume ls -q --filter "label=com.docker.compose.project=$CONTAINER_PREFIX") || fail 6 DOCKER 'docker volume ls failed'
+  [ -z "$volumes" ] || [ -n "$HAS_ENV" ] || fail 3 DATA_WITHOUT_ENV "no .env, but data of $CONTAINER_PREFIX, locked with the lost secrets" \
     'put your copy of .env back, or destroy the data: ./operator.sh teardown --volumes'
   rm -f "$KG_ROOT"/.env.tmp.* # of a run that was killed
   (umask 077 && mkdir -p "$KG_ROOT/.operator")
-  write_conf
-  content='# Written once, by ./operator.sh init. Keep a copy elsewhere: without it the data of this installation cannot be read.'
+  [ -e "$KG_ROOT/.operator.conf" ] ||
+    place .operator.conf '# The settings of this installation; .operator.conf.example explains each.' "CONTAINER_PREFIX=$CONTAINER_PREFIX" \
+      "IMAGE_SOURCE=$IMAGE_SOURCE" "IMAGE_REGISTRY=$IMAGE_REGISTRY" "IMAGE_TAG=$IMAGE_TAG" "DEV_MODE=${DEV:-$DEV_MODE}" \
+      "API_PORT=$API_PORT" "WEB_PORT=$WEB_PORT" "BIND_ADDRESS=$BIND_ADDRESS"
+  [ -z "$HAS_ENV" ] || return 0
+  set -- '# Written once, by ./operator.sh init. Keep a copy elsewhere: without it the data of this installation cannot be read.'
   for name in $SECRETS; do
     value=$(LC_ALL=C od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
     [ "${#value}" -eq 64 ] || fail 1 NO_RANDOMNESS '/dev/urandom gave too few bytes'
     [ "$name" != POSTGRES_PASSWORD ] || value=${value%????????????????} # 48 digits
-    content=$content$NL$name=$value
+    set -- "$@" "$name=$value"
   done
-  place .env "$content"
+  place .env "$@"
   say "Wrote $KG_ROOT/.env: keep a copy of it elsewhere. Settings: .operator.conf"
 }
-
 compose() { docker compose "$@" >&2 || fail 6 COMPOSE_FAILED "docker compose $* failed"; } # stdout is for the answer
-images_are_there() { # [SERVICE]
-  wanted=$(docker compose config --images "$@") || fail 6 COMPOSE_FAILED 'docker compose config failed'
-  # shellcheck disable=SC2046 # names of images hold no spaces
-  docker image inspect $(printf '%s\n' "$wanted" | grep kg-operator-) >/dev/null 2>&1
-}
+images_are_there() { docker compose config --images "$@" | grep kg-operator- | xargs docker image inspect >/dev/null 2>&1; } # [SERVICE]
 bring_up_operator() { # up makes all images anew, start those that are missing
   if [ "$IMAGE_SOURCE" = ghcr ]; then compose pull --policy missing
   elif [ "$COMMAND" = up ] || ! images_are_there; then
     KG_REVISION=$(git -C "$KG_ROOT" rev-parse HEAD 2>/dev/null) || KG_REVISION=unknown
     KG_CREATED=$(git -C "$KG_ROOT" show -s --format=%cI HEAD 2>/dev/null) || KG_CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
     export KG_VERSION KG_REVISION KG_CREATED
-    say 'Building images'
-    compose build
+    say 'Building images' && compose build
   fi
   compose up -d --no-deps --wait operator
 }
 
-# Runs the engine; sets STATUS to its exit code, or to "absent" when its container is not running: then nothing has run. It does not ask
-# first, which would cost every command one more docker call (20 ms): docker's complaint would be the first line on stderr, and
-# first_line holds that back and lets everything else through as it comes.
+# Runs the engine; STATUS is its exit code, or "absent": its container is not running and nothing has run. To ask beforehand would cost every
+# command a docker call (20 ms); instead first_line holds back docker's complaint, which is the first line on stderr, and passes the rest on.
 try_engine() {
   directory=$(pwd -P)
   case $directory/ in "$KG_ROOT"/*) ;; *) directory=$KG_ROOT ;; esac
   set -- -w "$directory" "$CONTAINER_PREFIX-operator" kg-operator "$@"
-  for name in $PASSED; do set -- -e "$name" "$@"; done # names only: argv is in every process list
-  if [ -t 0 ] && [ -t 1 ]; then set -- -t "$@"; fi     # not otherwise: -t merges stderr into stdout
-  exec 3>&1
-  STATUS=$({ { docker exec -i "$@" 2>&1 >&3 3>&- 4>&- && echo 0 >&4 || echo "$?" >&4; } | first_line 3>&-; } 4>&1)
-  case $STATUS in
-    absent*) STATUS=absent ;;
-    1) [ "$(docker container inspect -f '{{.State.Running}}' "$CONTAINER_PREFIX-operator" 2>&1)" = true ] || STATUS=125 ;;
+  for name in $PASSED; do set -- -e "$name" "$@"; done
+  if [ -t 0 ] && [ -t 1 ]; then set -- -t "$@"; fi # not otherwise: -t merges stderr into stdout
+  { STATUS=$({ { docker exec -i "$@" 2>&1 >&3 3>&- 4>&- && echo 0 >&4 || echo "$?" >&4; } | first_line 3>&-; } 4>&1); } 3>&1
+  STATUS=${STATUS%%"$NL"*}
+  case $STATUS in absent | 1 | 12[567]) ;; *) return ;; esac
+  case $STATUS$(docker container inspect -f '{{.State.Running}}' "$CONTAINER_PREFIX-operator" 2>/dev/null) in
+    absent | absentfalse | 1true) ;; # the last: a 1 of the engine's own
+    *) fail 6 ENGINE_NOT_RUN 'docker could not run the engine' 'try again, or ./operator.sh start --infra-only' ;;
   esac
-  case $STATUS in 12[567]) fail 6 ENGINE_NOT_RUN 'docker could not run the engine' 'try ./operator.sh start --infra-only' ;; esac
 }
 first_line() {
   trap '' INT # Ctrl-C is for the engine; what it says about it must still arrive
   IFS= read -r line || [ -n "$line" ] || return 0
   case $line in
-    *"No such container: $CONTAINER_PREFIX-operator"* | 'Error response from daemon: '[Cc]'ontainer '*' is '[npr]*) echo absent >&4 ;;
+    *"No such container: $CONTAINER_PREFIX-operator" | 'Error response from daemon: container '*' is not running') echo absent >&4 ;;
+    'Error response from daemon: Container '*' is '*) printf '%s\n' "$line" >&2 && echo 125 >&4 ;; # paused, restarting
     *) printf '%s\n' "$line" >&2 ;;
   esac
   exec cat >&2
@@ -248,114 +210,90 @@ engine() { # ARGS: never returns; brings the container up if it is not
   try_engine "$@"
   if [ "$STATUS" = absent ]; then
     images_are_there operator || fail 3 NOT_STARTED 'this installation has not been started yet' 'run ./operator.sh up, or start'
-    say 'Starting the operator container'
-    compose up -d --no-deps operator
+    say 'Starting the operator container' && compose up -d --no-deps operator
     try_engine "$@"
   fi
   [ "$STATUS" != absent ] || fail 6 OPERATOR_STOPS 'the operator container does not stay up' "docker logs $CONTAINER_PREFIX-operator"
   exit "$STATUS"
 }
-stop() {
-  [ -z "$OTHER" ] || engine stop "$@" # a part of it, or a dry run: the operator stays
-  try_engine stop "$@"
-  if [ "$STATUS" = absent ]; then STATUS=0 && compose stop
-  elif [ "$STATUS" = 0 ]; then compose stop operator; fi
-  exit "$STATUS"
-}
-
 ask() { [ -z "$NO_INPUT" ] && (: </dev/tty) 2>/dev/null && printf '%s ' "$1" >/dev/tty && read -r answer </dev/tty && echo "$answer"; }
 teardown() { # keeps data and .env unless --volumes
   if [ -n "$VOLUMES" ]; then
-    [ -n "$CONFIRM" ] || CONFIRM=$(ask "This destroys all data of this installation. To go on, type its name, $COMPOSE_PROJECT_NAME:") ||
-      usage_error 'teardown --volumes destroys data: without a terminal it wants --confirm NAME'
-    [ "$CONFIRM" = "$COMPOSE_PROJECT_NAME" ] || fail 3 NOT_CONFIRMED "not confirmed: the project's name is $COMPOSE_PROJECT_NAME"
-  elif [ -z "$YES" ]; then
-    answer=$(ask 'Remove the containers? Data and .env stay. [y/N]') || usage_error 'without a terminal teardown wants --yes'
-    case $answer in [yY]*) ;; *) fail 3 NOT_CONFIRMED 'not confirmed' ;; esac
+    [ "${CONFIRM:-$(ask "This destroys all data of the installation. Type its name, $CONTAINER_PREFIX, to go on:")}" = "$CONTAINER_PREFIX" ] ||
+      usage_error "not confirmed: to destroy the data, type the name on a terminal or give --confirm $CONTAINER_PREFIX"
+  else
+    case ${YES:-$(ask 'Remove the containers? Data and .env stay. [y/N]')} in [yY]*) ;; *) usage_error 'not confirmed: give --yes' ;; esac
   fi
-  unset COMPOSE_FILE COMPOSE_ENV_FILES # Compose then goes by its labels: it needs no .env, and sees what earlier settings started
-  cd /
+  cd / && unset COMPOSE_FILE COMPOSE_ENV_FILES # Compose then goes by its labels: needs no .env, and sees what earlier settings started
   compose down --remove-orphans ${VOLUMES:+--volumes}
   [ -n "$VOLUMES" ] && [ -n "$HAS_ENV" ] || return 0
-  removed=.env.removed-$(date -u +%Y%m%dT%H%M%SZ)
-  mv "$KG_ROOT/.env" "$KG_ROOT/$removed"
-  say "The data is gone. .env is now $removed: it still opens backups; delete it if there are none"
+  mv "$KG_ROOT/.env" "$KG_ROOT/.env.removed-$(date -u +%Y%m%dT%H%M%SZ)"
+  say "The data is gone. .env is now .env.removed-<time>: it still opens backups; delete it if there are none"
 }
-print_env() { # quoted for eval
-  echo "unset $UNSET"
-  printf '%s\n' "KG_ROOT=$KG_ROOT" "COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME" "COMPOSE_FILE=$COMPOSE_FILE" \
-    "COMPOSE_ENV_FILES=$COMPOSE_ENV_FILES" | sed -e "s/'/'\\\\''/g" -e "s/=/='/" -e "s/^/export /" -e "s/\$/'/"
-}
-ended() { case $1 in 0 | 130 | 143) exit "$1" ;; *) exit 6 ;; esac } # docker compose's exit code as ours
 
-own_command() { # all checks, then one report, then the command
-  case $COMMAND in
-    up | start) if [ -z "$DRY_RUN" ]; then docker_is_ready && port_is_free API_PORT "$API_PORT" && port_is_free WEB_PORT "$WEB_PORT"; fi ;;
-    init | teardown) docker_is_ready ;;
+own_command() { # the checks, one report of all they found, the command
+  case $COMMAND in init | up | start | teardown) docker_is_ready ;; esac
+  case $COMMAND$DRY_RUN in up | start) port_is_free API_PORT "$API_PORT" && port_is_free WEB_PORT "$WEB_PORT" ;; esac
+  case $DEV$LAYOUT$DEV_MODE:$COMPOSE_ENV_FILES in truestandalone* | truerepositoryfalse:*/.operator.conf*)
+    finding 3 ".operator.conf:$DEV_LINE: --dev needs the repository, and DEV_MODE=true in this file" ;;
   esac
-  case $COMMAND$OTHER in *' '*) case $COMMAND in init | teardown | env) usage_error "$COMMAND does not take$OTHER" ;; esac ;; esac
   [ "$COMMAND$HAS_ENV" != init.env ] || finding 3 '.env exists already: it is written once and never replaced'
-  [ -z "$DEV" ] || [ "$LAYOUT" = repository ] || finding 2 '--dev needs the repository: there is nothing to build from here'
-  [ -z "$DEV" ] || [ "$DEV_MODE" = true ] || [ ! -f "$KG_ROOT/.operator.conf" ] ||
-    finding 3 ".operator.conf:$DEV_LINE: --dev needs DEV_MODE=true and IMAGE_SOURCE=local in this file"
+  case $COMMAND in init | teardown | env) [ -z "$OTHER" ] || usage_error "$COMMAND does not take$OTHER" ;; esac
   report
   case $COMMAND in
-    init) initialise && say 'Next: ./operator.sh up, or start --infra-only and config' ;;
-    up)
-      [ -n "$HAS_ENV" ] || initialise
-      write_conf
-      read_settings
-      bring_up_operator
-      engine up "$@" ;;
-    start)
-      [ -n "$DRY_RUN" ] || bring_up_operator
-      engine start "$@" ;;
-    stop) stop "$@" ;;
+    init)
+      initialise # not with && or ||, here and below: they switch set -e off inside
+      say 'Next: ./operator.sh up, or start --infra-only and config' ;;
+    up | start)
+      if [ "$COMMAND$DRY_RUN" = up ]; then initialise; read_settings; fi
+      if [ -z "$DRY_RUN" ]; then bring_up_operator; fi
+      engine "$COMMAND" "$@" ;;
+    stop)
+      [ -z "$OTHER" ] || engine stop "$@" # a part of it, or a dry run: the operator stays
+      try_engine stop "$@"
+      case $STATUS in absent) compose stop ;; 0) compose stop operator && exit ;; *) exit "$STATUS" ;; esac ;;
     restart)
       [ -n "$OTHER" ] || usage_error "restart wants a SERVICE: $(docker compose config --services | sort | tr '\n' ' ')"
-      compose restart "$@" ;;
+      compose restart $OTHER ;;
     logs) docker compose logs "$@" || ended "$?" ;;
     shell)
-      [ $# -gt 0 ] || set -- operator
-      { [ -t 0 ] && [ -t 1 ]; } || set -- -T "$@"
-      docker compose exec "$@" sh || ended "$?" ;;
+      if [ -t 0 ] && [ -t 1 ]; then set -- exec; else set -- exec -T; fi
+      docker compose "$@" ${OTHER:-operator} sh || ended "$?" ;;
     teardown) teardown ;;
-    env) print_env ;;
+    env) # quoted for eval
+      printf '%s\n' "KG_ROOT=$KG_ROOT" "COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME" "COMPOSE_FILE=$COMPOSE_FILE" \
+        "COMPOSE_ENV_FILES=$COMPOSE_ENV_FILES" | sed -e "s/'/'\\\\''/g" -e "s/=/='/" -e "s/^/export /" -e "s/\$/'/"
+      echo "unset $UNSET" ;;
   esac
+  [ -z "$JSON" ] || printf '{"schemaVersion":1,"ok":true,"command":"%s","data":{},"warnings":[]}\n' "$COMMAND"
 }
+ended() { case $1 in 1 | 12[567]) exit 6 ;; *) exit "$1" ;; esac } # docker compose's exit code as ours
+
 main() {
-  NL='
-'
-  JSON='' QUIET='' NO_INPUT='' YES='' DEV='' VOLUMES='' CONFIRM='' DRY_RUN='' HELP='' OTHER='' FINDINGS='' FINDINGS_EXIT='' previous='' own=''
-  COMMAND=${1:-help}
-  [ $# -eq 0 ] || shift
+  JSON='' QUIET='' NO_INPUT='' YES='' DEV='' VOLUMES='' CONFIRM='' DRY_RUN='' HELP='' OTHER='' FINDINGS='' FINDINGS_EXIT='' own='' previous=''
+  COMMAND=${1:-help} && shift "$(($# > 0))"
   for argument; do # notes the flags that mean something here; the engine gets them all, except that up --dev is the shim's
     shift
     [ "$COMMAND $argument" = 'up --dev' ] || set -- "$@" "$argument"
     case $previous$argument in
-      --json) JSON=1 ;; --quiet) QUIET=1 ;; --no-input) NO_INPUT=1 ;; --yes) YES=1 ;; --dev) DEV=true ;; --help | -h) HELP=1 ;;
-      --volumes) VOLUMES=1 ;;
-      --confirm) ;;
-      --confirm?*) CONFIRM=${argument#--confirm=} ;;
-      --dry-run) DRY_RUN=1 OTHER="$OTHER $argument" ;;
+      --json) JSON=1 ;; --quiet) QUIET=1 ;; --no-input) NO_INPUT=1 ;; --yes) YES=yes ;; --dev) DEV=true ;; --help | -h) HELP=1 ;;
+      --volumes) VOLUMES=1 ;; --confirm) ;; --confirm?*) CONFIRM=${argument#--confirm=} ;;
       *) OTHER="$OTHER $argument" ;;
     esac
+    [ "$argument" != --dry-run ] || DRY_RUN=1
     case $argument in --confirm) previous=--confirm ;; *) previous='' ;; esac
   done
   case $COMMAND in
-    help | -h | --help) if [ $# -gt 0 ]; then main "$@" --help; else help_text; fi && return ;;
+    help | -h | --help) if [ $# -gt 0 ]; then main "$@" --help; else sed -n 's/^#| //p' "$0"; fi && return ;;
     version | -V | --version) echo "kg-operator $KG_VERSION" && return ;;
     -*) COMMAND=help && usage_error 'the command comes first, then its flags' ;;
     init | up | start | stop | restart | logs | shell | teardown | env) own=1 ;;
     *) HELP='' ;;
   esac
-  if [ -n "$HELP" ]; then help_text | grep -E "^  ($COMMAND|psql, $COMMAND) |^Usage|^Exit|^  7" && return; fi
+  if [ -n "$HELP" ]; then sed -n 's/^#| //p' "$0" | grep -E "^  ($COMMAND|psql, $COMMAND) |^Usage|^Exit|^  7" && return; fi
   locate_root
   read_settings
-  case $COMMAND in init | up | teardown) ;; *)
-    [ -n "$HAS_ENV" ] || finding 3 "there is no .env in $KG_ROOT: run ./operator.sh init, or up for everything" ;;
-  esac
+  case $HAS_ENV$COMMAND in .env* | init | up | teardown) ;; *) finding 3 "no .env in $KG_ROOT: run ./operator.sh init, or up for all" ;; esac
   if [ -n "$own" ]; then own_command "$@"; else report && engine "$COMMAND" "$@"; fi
 }
-
 { main "$@"; exit $?; }
