@@ -2,7 +2,8 @@
 //   node packages/web/build.js                        once, minified
 //   node packages/web/build.js --watch --serve 3000   development server on all interfaces, reloads the page on change
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { createServer } from 'node:http';
+import { basename, dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { context } from 'esbuild';
@@ -19,6 +20,9 @@ const outdir = values.outdir ?? join(here, 'dist');
 const assets = join(outdir, 'assets');
 const dev = values.watch;
 
+/** Pages that wait for the next build. */
+const listeners = new Set();
+
 /** Writes index.html for the assets of this build, and deletes those of the build before. */
 const page = {
   name: 'page',
@@ -34,6 +38,7 @@ const page = {
         .replace('/icon.svg', named(/\.svg$/));
       await writeFile(join(outdir, 'index.html'), html);
       for (const name of await readdir(assets)) if (!names.includes(name)) await rm(join(assets, name));
+      for (const listener of listeners) listener.write('event: change\ndata: \n\n');
       if (!dev)
         for (const [file, { bytes }] of Object.entries(metafile.outputs))
           console.log(`${file}  ${bytes} bytes`);
@@ -60,9 +65,8 @@ const build = await context({
   legalComments: 'none',
   metafile: true,
   logLevel: dev ? 'info' : 'warning',
-  // https://esbuild.github.io/api/#live-reload
   banner: dev
-    ? { js: "new EventSource('/esbuild').addEventListener('change', () => location.reload());" }
+    ? { js: "new EventSource('/reload').addEventListener('change', () => location.reload());" }
     : {},
   plugins: [page],
 });
@@ -72,8 +76,42 @@ if (!dev) {
   await build.dispose();
 } else {
   await build.watch();
-  if (values.serve) {
-    await build.serve({ host: '0.0.0.0', port: Number(values.serve), servedir: outdir });
-  }
+  if (values.serve) serve(Number(values.serve));
   for (const signal of ['SIGTERM', 'SIGINT']) process.once(signal, () => process.exit(0));
+}
+
+/**
+ * The development server. Not esbuild's own: that answers 403 to host names it does not know, and behind the gateway the name is whatever
+ * the user typed.
+ */
+function serve(port) {
+  const types = {
+    '.html': 'text/html',
+    '.js': 'text/javascript',
+    '.css': 'text/css',
+    '.svg': 'image/svg+xml',
+  };
+  createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, 'http://localhost');
+    if (pathname === '/reload') {
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+      response.write('retry: 500\n\n');
+      listeners.add(response);
+      response.on('close', () => listeners.delete(response));
+      return;
+    }
+    const isAsset = /^\/assets\/[\w.-]+$/.test(pathname);
+    const file = join(outdir, isAsset ? pathname : 'index.html');
+    try {
+      const content = await readFile(file);
+      response.writeHead(200, {
+        'content-type': `${types[extname(file)] ?? 'application/octet-stream'}; charset=utf-8`,
+        'cache-control': 'no-store',
+      });
+      response.end(content);
+    } catch {
+      response.writeHead(isAsset ? 404 : 503, { 'content-type': 'text/plain' });
+      response.end(isAsset ? 'not found' : 'not built yet; see the log of the web container');
+    }
+  }).listen(port, '0.0.0.0', () => console.log(`serving on port ${port}`));
 }
