@@ -22,8 +22,7 @@ export PATH
 say 'Format and lint'
 biome check .
 say 'Types'
-tsc --noEmit -p tsconfig.json
-tsc --noEmit -p packages/web
+npm run typecheck
 say 'Build'
 npm run build --workspaces --if-present
 

@@ -8,3 +8,5 @@ SELECT create_vlabel('knowledge', 'Concept');
 SELECT create_elabel('knowledge', 'RELATION');
 -- One vertex per name: a MERGE alone does not promise that under concurrency.
 CREATE UNIQUE INDEX concept_name ON knowledge."Concept" (agtype_access_operator(properties, '"name"'::agtype));
+-- And one edge of a type between two of them.
+CREATE UNIQUE INDEX relation_once ON knowledge."RELATION" (start_id, end_id, agtype_access_operator(properties, '"type"'::agtype));

@@ -42,23 +42,21 @@ function secrets({ database, encryptionKeyId }: Observation): LayerStatus {
   };
 }
 
-function schema({ database }: Observation): LayerStatus {
-  if (!database.reachable)
-    return {
-      name: 'schema',
-      ok: false,
-      summary: `database: ${database.reason}`,
-      next: './operator.sh start --infra-only',
-    };
+function schema({ database, services }: Observation): LayerStatus {
+  if (!database.reachable) {
+    const down = services
+      .filter((service) => service.layer === 'infrastructure' && !isUp(service))
+      .map(({ name }) => name);
+    const summary =
+      down.length > 0 ? `not readable: ${down.join(', ')} not up` : `not readable: ${database.reason}`;
+    return { name: 'schema', ok: false, summary, next: './operator.sh start' };
+  }
   const { head, applied, pending } = database.schema;
-  if (pending.length === 0)
+  if (pending.length === 0) {
     return { name: 'schema', ok: true, summary: `${head}, ${count(applied, 'migration')} applied` };
-  return {
-    name: 'schema',
-    ok: false,
-    summary: `${pending.length} of ${applied + pending.length} migrations pending`,
-    next: './operator.sh migrate',
-  };
+  }
+  const summary = `${pending.length} of ${applied + pending.length} migrations pending`;
+  return { name: 'schema', ok: false, summary, next: './operator.sh migrate' };
 }
 
 function configuration(observed: Observation): LayerStatus {

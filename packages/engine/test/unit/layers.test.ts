@@ -12,7 +12,8 @@ describe('assessLayers', () => {
 
   test('an empty host wants its infrastructure', () => {
     expect(oks(emptyHost())).toEqual([true, false, false, false]);
-    expect(nextCommands(emptyHost())).toEqual(['./operator.sh start --infra-only']);
+    expect(nextCommands(emptyHost())).toEqual(['./operator.sh start']);
+    expect(assessLayers(emptyHost())[1]?.summary).toBe('not readable: postgres, garage, gateway not up');
   });
 
   test('missing configuration: the command of every missing item', () => {
