@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { type DeclaredService, LAYERS, type Layer } from '../model/observation.ts';
@@ -81,26 +82,37 @@ export function parseDeclaredServices(json: string): DeclaredService[] {
   });
 }
 
-// Compose prints one line per event; this holds far more than any run of it.
-const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 const KEPT_ERROR_LINES = 12;
 
-function docker(argv: string[]): Promise<string> {
+/** Runs docker and returns its stdout. @throws OperatorError DOCKER_MISSING, COMPOSE_FAILED with the end of its stderr */
+async function docker(argv: string[]): Promise<string> {
+  // A process group of its own: Ctrl-C goes to the engine, which lets the running step finish.
+  const child = spawn('docker', argv, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), exitOf(child)]);
+  if (code === 0) return stdout;
+  const lines = stderr.trim().split('\n').slice(-KEPT_ERROR_LINES);
+  throw new OperatorError(
+    'COMPOSE_FAILED',
+    `docker ${argv.join(' ')} failed: ${lines.at(-1) || `exit ${code}`}`,
+    {
+      exitCode: EXIT.docker,
+      details: lines.slice(0, -1),
+      hint: composeHint(stderr),
+    },
+  );
+}
+
+function exitOf(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
   return new Promise((resolve, reject) => {
-    execFile('docker', argv, { maxBuffer: MAX_OUTPUT_BYTES }, (error, stdout, stderr) => {
-      if (!error) return resolve(stdout);
-      const lines = stderr.trim().split('\n').slice(-KEPT_ERROR_LINES);
+    child.once('close', (code, signal) => resolve(code ?? signal));
+    child.once('error', (cause) => {
+      const hint = 'install the docker command, or use ./operator.sh, whose operator has it';
       reject(
-        new OperatorError(
-          'COMPOSE_FAILED',
-          `docker ${argv.join(' ')} failed: ${lines.at(-1) || error.message}`,
-          {
-            exitCode: EXIT.docker,
-            details: lines.slice(0, -1),
-            hint: composeHint(stderr),
-            cause: error,
-          },
-        ),
+        new OperatorError('DOCKER_MISSING', `docker can't be run: ${cause.message}`, {
+          exitCode: EXIT.docker,
+          hint,
+          cause,
+        }),
       );
     });
   });
