@@ -172,9 +172,9 @@ images_are_there() { docker compose config --images "$@" | grep kg-operator- | x
 bring_up_operator() { # up makes all images anew, start those that are missing
   if [ "$IMAGE_SOURCE" = ghcr ]; then compose pull --policy missing
   elif [ "$COMMAND" = up ] || ! images_are_there; then
-    KG_REVISION=$(git -C "$KG_ROOT" rev-parse HEAD 2>/dev/null) || KG_REVISION=unknown
-    KG_CREATED=$(git -C "$KG_ROOT" show -s --format=%cI HEAD 2>/dev/null) || KG_CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-    export KG_VERSION KG_REVISION KG_CREATED
+    REVISION=$(git -C "$KG_ROOT" rev-parse HEAD 2>/dev/null) || REVISION=unknown
+    CREATED=$(git -C "$KG_ROOT" show -s --format=%cI HEAD 2>/dev/null) || CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    export VERSION="$KG_VERSION" REVISION CREATED # build arguments; the commit's time, so that an unchanged tree builds from the cache
     say 'Building images' && compose build
   fi
   compose up -d --no-deps --wait operator
