@@ -46,8 +46,9 @@ export abstract class OperatorCommand extends Command {
 
   protected override async init(): Promise<void> {
     await super.init();
-    process.once('SIGINT', () => this.#interrupt(130));
-    process.once('SIGTERM', () => this.#interrupt(143));
+    // `on`, not `once`: signal-exit (under listr2) ends the process when it finds no listener but its own.
+    process.on('SIGINT', () => this.#interrupt(130));
+    process.on('SIGTERM', () => this.#interrupt(143));
   }
 
   protected override async parse<
@@ -150,8 +151,9 @@ export abstract class OperatorCommand extends Command {
   }
 
   #interrupt(code: number): void {
+    if (this.#abort.signal.aborted) process.exit(code);
     process.exitCode = code;
-    this.say('Stopping after the current step…');
+    this.say('\nStopping after the current step; once more to stop at once.');
     this.#abort.abort();
   }
 }

@@ -72,6 +72,16 @@ export function toOperatorError(error: unknown): OperatorError {
       'run ./operator.sh init on a new installation',
       error,
     );
+  // @inquirer/prompts throws this on Ctrl-C: https://github.com/SBoudrias/Inquirer.js#handling-ctrlc-gracefully
+  if (error instanceof Error && error.name === 'ExitPromptError') {
+    return expected(
+      'CANCELLED',
+      'cancelled; what was written stays written',
+      EXIT.interrupted,
+      'run the same command again to go on',
+      error,
+    );
+  }
   if (isUsageError(error))
     return expected('USAGE', messageOf(error), EXIT.usage, 'add --help to see how it is used', error);
   const code = (error as { code?: string } | null)?.code ?? '';

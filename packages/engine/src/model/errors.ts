@@ -1,4 +1,4 @@
-/** Exit codes of every command; the table in README.md and docs is generated from this. Never 125–127: Docker uses them. */
+/** Exit codes of every command; a test compares README.md's table with it. Never 125–127: Docker uses them. SIGTERM ends with 143. */
 export const EXIT = {
   ok: 0,
   bug: 1,
@@ -11,6 +11,7 @@ export const EXIT = {
   schema: 8,
   afterImpact: 9,
   notAsDesired: 10,
+  interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

@@ -72,7 +72,7 @@ export async function waitFor(
 export function throwIfInterrupted(signal: AbortSignal): void {
   if (!signal.aborted) return;
   throw new OperatorError('INTERRUPTED', 'interrupted; what was done stays done', {
-    exitCode: EXIT.afterImpact,
+    exitCode: EXIT.interrupted,
     hint: 'run the same command again to go on',
   });
 }
