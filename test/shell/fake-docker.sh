@@ -1,0 +1,59 @@
+#!/bin/sh
+# A docker that remembers. It records every call in $FAKE_DOCKER/calls (count, then the arguments, NUL after each) and the names and values
+# it was given in $FAKE_DOCKER/env.N, and answers from the files of $FAKE_DOCKER:
+#   down             the daemon does not answer           compose-version  what `compose version --short` says
+#   operator         the container's state, if it exists  volumes          what `volume ls` says
+#   holder           what `ps` says                       no-images        `image inspect` fails
+#   fail             a pattern: calls it matches exit 1   engine           a script that is the engine (default: exit 0)
+set -eu
+cd "$FAKE_DOCKER"
+{ printf '%s\0' "$#"; if [ $# -gt 0 ]; then printf '%s\0' "$@"; fi; } >>calls
+n=$(($(cat count 2>/dev/null || echo 0) + 1))
+echo "$n" >count
+env -0 >"env.$n"
+
+if [ -e fail ]; then
+  # shellcheck disable=SC2254 # a pattern
+  case $* in $(cat fail)) echo 'scripted failure' >&2; exit 1 ;; esac
+fi
+case $* in 'compose version'*)
+  cat compose-version 2>/dev/null || echo 2.26.1
+  exit ;;
+esac
+if [ -e down ]; then
+  echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2
+  exit 1
+fi
+state=$(cat operator 2>/dev/null || true)
+case $* in
+  'compose '*)
+    shift
+    case $* in
+      'config --images'*) printf '%s\n' kg-operator-api:local dxflrs/garage:v2.3.0 kg-operator-operator:local ;;
+      'config --services') printf '%s\n' web api operator ;;
+      up*operator) if [ ! -e stays-down ]; then echo running >operator; fi; echo 'noise on stdout' ;;
+      'stop operator' | stop) [ -z "$state" ] || echo stopped >operator ;;
+      down*--volumes*) rm -f operator volumes ;;
+      down*) rm -f operator ;;
+      logs*) echo 'log line' ;;
+      exec*) if [ -e engine ]; then exec sh engine "$@"; fi ;;
+    esac ;;
+  exec*)
+    name=
+    while [ "$1" != kg-operator ]; do name=$1; shift; done
+    shift
+    case $state in
+      '') echo "Error response from daemon: No such container: $name" >&2; exit 1 ;;
+      stopped) echo "Error response from daemon: container 0123abc is not running" >&2; exit 1 ;;
+      paused) echo "Error response from daemon: Container $name is paused, unpause the container before exec" >&2; exit 1 ;;
+    esac
+    if [ -e engine ]; then exec sh engine "$@"; fi ;;
+  'container inspect'*)
+    [ -n "$state" ] || { echo 'Error response from daemon: No such container' >&2; exit 1; }
+    if [ "$state" = stopped ]; then echo false; else echo true; fi ;;
+  'image inspect'*) [ ! -e no-images ] ;;
+  'volume ls'*) cat volumes 2>/dev/null || true ;;
+  ps*) cat holder 2>/dev/null || true ;;
+  version*) echo 26.1.5 ;;
+  *) echo "fake docker does not know: $*" >&2; exit 64 ;;
+esac
