@@ -45,12 +45,12 @@ usage_error() { fail 2 USAGE "$1" "see ./operator.sh $COMMAND --help"; }
 finding() { FINDINGS="${FINDINGS:+$FINDINGS$NL}$2" FINDINGS_EXIT=${FINDINGS_EXIT:-$1}; } # EXIT MESSAGE
 report() { [ -z "$FINDINGS" ] || fail "$FINDINGS_EXIT" CHECKS_FAILED "$FINDINGS" 'nothing was changed'; }
 locate_root() {
-  script=$0
+  case $0 in */*) script=$0 ;; *) script=./$0 ;; esac
   while [ -L "$script" ]; do
     target=$(readlink "$script")
-    case $target in /*) script=$target ;; *) script=$(dirname "$script")/$target ;; esac
+    case $target in /*) script=$target ;; *) script=${script%/*}/$target ;; esac
   done
-  KG_ROOT=$(CDPATH='' cd -P -- "$(dirname "$script")" && pwd -P && echo .) # the dot keeps a newline at the end of the name
+  KG_ROOT=$(CDPATH='' cd -P -- "${script%/*}/" && pwd -P && echo .) # the dot keeps a newline at the end of the name
   KG_ROOT=${KG_ROOT%"$NL".}
   case $KG_ROOT in *[:,]* | *"$NL"*) fail 3 ROOT_NAME "colon, comma or newline in $KG_ROOT: Compose separates paths by them" ;; esac
   LAYOUT=repository COMPOSE_DIR=$KG_ROOT/docker
@@ -183,13 +183,13 @@ bring_up_operator() { # up makes all images anew, start those that are missing
 # Runs the engine; STATUS is its exit code, or "absent": its container is not running and nothing has run. To ask beforehand would cost every
 # command a docker call (20 ms); instead first_line holds back docker's complaint, which is the first line on stderr, and passes the rest on.
 try_engine() {
-  directory=$(pwd -P)
+  directory=$(pwd -P 2>/dev/null) || directory=$KG_ROOT
   case $directory/ in "$KG_ROOT"/*) ;; *) directory=$KG_ROOT ;; esac
   set -- -w "$directory" "$CONTAINER_PREFIX-operator" kg-operator "$@"
   for name in $PASSED; do set -- -e "$name" "$@"; done
   if [ -t 0 ] && [ -t 1 ]; then set -- -t "$@"; fi # not otherwise: -t merges stderr into stdout
   { STATUS=$({ { docker exec -i "$@" 2>&1 >&3 3>&- 4>&- && echo 0 >&4 || echo "$?" >&4; } | first_line 3>&-; } 4>&1); } 3>&1
-  STATUS=${STATUS%%"$NL"*}
+  case $STATUS in *absent*) STATUS=absent ;; *125*) STATUS=125 ;; esac # first_line's word, before or after docker's exit code
   case $STATUS in absent | 1 | 12[567]) ;; *) return ;; esac
   case $STATUS$(docker container inspect -f '{{.State.Running}}' "$CONTAINER_PREFIX-operator" 2>/dev/null) in
     absent | absentfalse | 1true) ;; # the last: a 1 of the engine's own

@@ -39,9 +39,10 @@ case $* in
       exec*) if [ -e engine ]; then exec sh engine "$@"; fi ;;
     esac ;;
   exec*)
-    name=
-    while [ "$1" != kg-operator ]; do name=$1; shift; done
     shift
+    while :; do case $1 in -[we]) shift 2 ;; -*) shift ;; *) break ;; esac; done
+    name=$1
+    shift 2
     case $state in
       '') echo "Error response from daemon: No such container: $name" >&2; exit 1 ;;
       stopped) echo "Error response from daemon: container 0123abc is not running" >&2; exit 1 ;;
