@@ -49,7 +49,7 @@ async function main(): Promise<void> {
   const auth = createAuth(databaseUsers(db), signingKey);
   await waitForDatabase(db, { onRetry: (reason) => log('info', 'waiting for the database', { reason }) });
   const config = await loadConfig(db, encryptionKey);
-  secrets.push(config.ai.apiKey, config.objectStore.secretAccessKey);
+  secrets.push(config.objectStore.secretAccessKey, ...(config.ai.apiKey ? [config.ai.apiKey] : []));
 
   const graph = ageGraph(db);
   const objects = s3Store(config.objectStore);

@@ -1,4 +1,4 @@
-import { type PlatformConfig, Secret } from '@kg-operator/config';
+import { type PlatformConfig, type RemoteAi, Secret } from '@kg-operator/config';
 import { createApp } from '../src/app.ts';
 import { createAuth, type UserRecord } from '../src/auth.ts';
 import { createDocuments, type DocumentRow, type DocumentRows } from '../src/documents.ts';
@@ -105,7 +105,7 @@ export class MemoryGraph implements Graph {
 export const API_KEY = 'sk-test-7f3d2c1b0a';
 export const SIGNING_KEY = 'ab'.repeat(32);
 
-export function testConfig(ai: Partial<PlatformConfig['ai']> = {}): PlatformConfig {
+export function testConfig(ai: Partial<RemoteAi> = {}): PlatformConfig {
   return {
     ai: { provider: 'openai', model: 'gpt-test', baseUrl: null, apiKey: new Secret(API_KEY), ...ai },
     embedding: { provider: 'local', model: 'test', dimensions: 8 },
@@ -130,7 +130,7 @@ export function testApp(options: {
   const users = new Map(options.users?.map((user) => [user.username, user]));
   const config = options.config ?? testConfig();
   const lines: string[] = [];
-  const log = jsonLog([config.ai.apiKey], (line) => lines.push(line));
+  const log = jsonLog(config.ai.apiKey ? [config.ai.apiKey] : [], (line) => lines.push(line));
   const auth = createAuth({ find: async (username) => users.get(username) }, new Secret(SIGNING_KEY));
   const objects = new MemoryObjects();
   const rows = new MemoryRows();

@@ -1,13 +1,30 @@
 import type { Kysely } from 'kysely';
 import { keyIdOf, openCredential } from './encryption.ts';
 import { Secret } from './secret.ts';
-import type { AiProvider, EmbeddingProvider, Tables } from './tables.ts';
+import type { EmbeddingProvider, KeyedAiProvider, Tables } from './tables.ts';
 
 /** Everything the application reads from the database at start-up. */
 export interface PlatformConfig {
-  ai: { provider: AiProvider; model: string; baseUrl: string | null; apiKey: Secret };
+  ai: RemoteAi | LocalAi;
   embedding: { provider: EmbeddingProvider; model: string; dimensions: number };
   objectStore: ObjectStoreSettings & { secretAccessKey: Secret };
+}
+
+/** A provider that is asked over HTTP. */
+export interface RemoteAi {
+  provider: KeyedAiProvider;
+  model: string;
+  /** Null: the provider's own address. */
+  baseUrl: string | null;
+  apiKey: Secret;
+}
+
+/** The rules inside the API. */
+export interface LocalAi {
+  provider: 'local';
+  model: string;
+  baseUrl: null;
+  apiKey: null;
 }
 
 /** Row `object_store` of `kg_api.platform_settings`; the secret is the row `garage` of `kg_api.system_api_keys`. */
@@ -86,7 +103,7 @@ function stateOf({ admins, ai, embedding, objectStore, keys, fingerprint }: Conf
       'config ai-provider openai',
     ),
   ];
-  if (ai)
+  if (ai && ai.provider !== 'local')
     items.push(
       item(
         `${ai.provider} API key`,
@@ -133,7 +150,10 @@ export async function loadConfig(db: Kysely<Tables>, encryptionKey: Secret): Pro
     return new Secret(await openCredential(encryptionKey, row, ciphertext));
   };
   return {
-    ai: { provider: ai.provider, model: ai.model, baseUrl: ai.base_url, apiKey: await open(ai.provider) },
+    ai:
+      ai.provider === 'local'
+        ? { provider: ai.provider, model: ai.model, baseUrl: null, apiKey: null }
+        : { provider: ai.provider, model: ai.model, baseUrl: ai.base_url, apiKey: await open(ai.provider) },
     embedding: { provider: embedding.provider, model: embedding.model, dimensions: embedding.dimensions },
     objectStore: { ...objectStore, secretAccessKey: await open('garage') },
   };

@@ -83,7 +83,11 @@ export interface Tables {
   'kg_api.documents': DocumentsTable;
 }
 
-export const AI_PROVIDERS = ['openai', 'anthropic'] as const;
+/** Providers that are called with an API key of their own. */
+export const KEYED_AI_PROVIDERS = ['openai', 'anthropic'] as const;
+export type KeyedAiProvider = (typeof KEYED_AI_PROVIDERS)[number];
+/** `local` extracts by rules in the API itself, and needs no key. */
+export const AI_PROVIDERS = [...KEYED_AI_PROVIDERS, 'local'] as const;
 export type AiProvider = (typeof AI_PROVIDERS)[number];
 export const EMBEDDING_PROVIDERS = ['local', 'openai'] as const;
 export type EmbeddingProvider = (typeof EMBEDDING_PROVIDERS)[number];

@@ -1,6 +1,6 @@
 import Anthropic from '@anthropic-ai/sdk';
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
-import type { PlatformConfig } from '@kg-operator/config';
+import type { RemoteAi } from '@kg-operator/config';
 import {
   type Extractor,
   extractionSchema,
@@ -15,7 +15,7 @@ const DEFAULT_BASE_URL = 'https://api.anthropic.com';
 const MAX_TOKENS = 16_000;
 
 /** Asks Anthropic's Messages API, with structured outputs. */
-export function anthropicExtractor(config: PlatformConfig['ai'], timeoutMs: number): Extractor {
+export function anthropicExtractor(config: RemoteAi, timeoutMs: number): Extractor {
   const provider = config.baseUrl ? `The AI provider at ${new URL(config.baseUrl).host}` : 'Anthropic';
   // Everything is given here: the SDK would else look into ANTHROPIC_* variables.
   const client = new Anthropic({

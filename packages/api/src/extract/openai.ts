@@ -1,4 +1,4 @@
-import type { PlatformConfig } from '@kg-operator/config';
+import type { RemoteAi } from '@kg-operator/config';
 import OpenAI from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import {
@@ -13,7 +13,7 @@ import {
 const DEFAULT_BASE_URL = 'https://api.openai.com/v1';
 
 /** Asks OpenAI, or a server that speaks its chat completions API with structured outputs. */
-export function openaiExtractor(config: PlatformConfig['ai'], timeoutMs: number): Extractor {
+export function openaiExtractor(config: RemoteAi, timeoutMs: number): Extractor {
   const provider = config.baseUrl ? `The AI provider at ${new URL(config.baseUrl).host}` : 'OpenAI';
   // Everything is given here: the SDK would else look into OPENAI_* variables.
   const client = new OpenAI({

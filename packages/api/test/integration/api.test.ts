@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type AiProvider, hashPassword, Secret } from '@kg-operator/config';
+import { hashPassword, type KeyedAiProvider, Secret } from '@kg-operator/config';
 import { createApp } from '../../src/app.ts';
 import { createAuth, databaseUsers } from '../../src/auth.ts';
 import { createDocuments, databaseDocuments } from '../../src/documents.ts';
@@ -37,7 +37,7 @@ beforeEach(() => {
   ai.last = undefined;
 });
 
-function start(provider: AiProvider, { baseUrl = '', timeoutMs = 5_000, apiKey = API_KEY } = {}) {
+function start(provider: KeyedAiProvider, { baseUrl = '', timeoutMs = 5_000, apiKey = API_KEY } = {}) {
   const config = testConfig({
     provider,
     model: `${provider}-test`,

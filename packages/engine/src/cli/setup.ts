@@ -142,12 +142,15 @@ export async function applySetup(
   if (needs.ai) {
     const provider =
       setup.aiProvider ?? (await askChoice('Which AI provider extracts concepts?', AI_PROVIDERS));
-    const model =
-      setup.aiModel ??
-      (options.interactive ? await askText('Model', DEFAULT_AI_MODEL[provider]) : DEFAULT_AI_MODEL[provider]);
-    await setAiProvider(db, { provider, model, baseUrl: setup.aiBaseUrl, actor });
-    wrote(`AI provider ${provider}`);
-    await storeKey(provider);
+    if (provider === 'local') {
+      await setAiProvider(db, { provider, model: DEFAULT_AI_MODEL.local, baseUrl: null, actor });
+      wrote('AI provider local');
+    } else {
+      const model = setup.aiModel ?? (await modelOf(provider));
+      await setAiProvider(db, { provider, model, baseUrl: setup.aiBaseUrl, actor });
+      wrote(`AI provider ${provider}`);
+      await storeKey(provider);
+    }
   } else if (keyItem) {
     await storeKey(keyItem.item.replace(/ API key$/, ''));
   }
@@ -158,6 +161,10 @@ export async function applySetup(
     wrote(`embedding provider ${provider}`);
   }
   return written;
+
+  async function modelOf(provider: AiProvider): Promise<string> {
+    return options.interactive ? askText('Model', DEFAULT_AI_MODEL[provider]) : DEFAULT_AI_MODEL[provider];
+  }
 
   async function storeKey(provider: string): Promise<void> {
     const key = setup.aiKey ?? (await askSecret(`API key for ${provider}`, asValidation(checkApiKey)));
@@ -176,7 +183,7 @@ function assertGiven(
     missing.push('admin password: set KG_ADMIN_PASSWORD, or --admin-password-file FILE');
   if (needs.ai && !setup.aiProvider)
     missing.push(`AI provider: --ai-provider ${AI_PROVIDERS.join('|')}, or set KG_AI_PROVIDER`);
-  if ((needs.ai || needsKey) && !setup.aiKey)
+  if (((needs.ai && setup.aiProvider !== 'local') || needsKey) && !setup.aiKey)
     missing.push('provider key: set KG_AI_API_KEY, or --ai-key-file FILE');
   if (needs.embedding && !setup.embedding)
     missing.push(`embedding provider: --embedding ${EMBEDDING_PROVIDERS.join('|')}, or set KG_EMBEDDING`);

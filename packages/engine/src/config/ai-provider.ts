@@ -7,6 +7,7 @@ import { type Actor, type Change, recordChange } from './history.ts';
 export const DEFAULT_AI_MODEL: Record<AiProvider, string> = {
   openai: 'gpt-5-mini',
   anthropic: 'claude-haiku-4-5',
+  local: 'rules',
 };
 
 export interface AiProviderInput extends Actor {

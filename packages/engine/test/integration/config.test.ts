@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { keyIdOf, loadConfig, Secret, verifyPassword } from '@kg-operator/config';
+import {
+  type AiProvider,
+  keyIdOf,
+  loadConfig,
+  readConfigState,
+  Secret,
+  verifyPassword,
+} from '@kg-operator/config';
+import { applySetup } from '../../src/cli/setup.ts';
 import { setAdmin } from '../../src/config/admin.ts';
 import { setAiProvider } from '../../src/config/ai-provider.ts';
 import { setApiKey } from '../../src/config/api-key.ts';
@@ -57,7 +65,7 @@ describe('configuration', () => {
   test('what is written is what loadConfig decrypts', async () => {
     await configureAll();
     const config = await loadConfig(database.db, encryptionKey);
-    expect(config.ai.apiKey.reveal()).toBe('sk-test-1');
+    expect(config.ai.apiKey?.reveal()).toBe('sk-test-1');
     expect(config.embedding).toEqual({ provider: 'local', model: 'e', dimensions: 768 });
     expect(config.objectStore).toMatchObject({
       endpoint,
@@ -98,6 +106,39 @@ describe('configuration', () => {
     await expect(loadConfig(database.db, encryptionKey)).rejects.toMatchObject({
       missing: [{ item: 'anthropic API key', command: './operator.sh config api-key anthropic' }],
     });
+  });
+
+  test('local extraction is complete without a key', async () => {
+    await configureAll();
+    await setAiProvider(database.db, { provider: 'local', model: 'rules', baseUrl: null, actor });
+    expect((await loadConfig(database.db, encryptionKey)).ai).toEqual({
+      provider: 'local',
+      model: 'rules',
+      baseUrl: null,
+      apiKey: null,
+    });
+  });
+
+  test('set up without a terminal: local wants no key, others do', async () => {
+    const setup = {
+      username: 'admin',
+      password: new Secret('correct horse battery'),
+      aiProvider: 'local' as AiProvider,
+      aiModel: 'of another provider',
+      aiBaseUrl: null,
+      aiKey: null,
+      embedding: 'local' as const,
+    };
+    const options = { interactive: false, encryptionKey, say: () => undefined };
+    const state = await readConfigState(database.db);
+    await expect(
+      applySetup(database.db, state, { ...setup, aiProvider: 'openai' }, options),
+    ).rejects.toMatchObject({ exitCode: 4, details: [expect.stringContaining('KG_AI_API_KEY')] });
+    expect(await applySetup(database.db, state, setup, options)).toEqual([
+      'admin user',
+      'AI provider local',
+      'embedding provider local',
+    ]);
   });
 
   test('a new password replaces the old one', async () => {

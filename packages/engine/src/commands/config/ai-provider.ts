@@ -12,6 +12,7 @@ export default class ConfigAiProvider extends ConfigCommand {
     'The key comes from a prompt, standard input, a file beneath the installation, or KG_AI_API_KEY; a stored key is kept when none is given.';
   static override examples = [
     '<%= config.bin %> config ai-provider openai',
+    '<%= config.bin %> config ai-provider local',
     '<%= config.bin %> config ai-provider openai --model llama3.1 --base-url http://host.docker.internal:11434/v1',
   ];
   static override args = {
@@ -43,6 +44,7 @@ export default class ConfigAiProvider extends ConfigCommand {
   }> {
     const { args, flags } = await this.parse(ConfigAiProvider);
     const provider = args.provider as (typeof AI_PROVIDERS)[number];
+    if (provider === 'local') return this.#chooseLocal();
     const model = flags.model ?? DEFAULT_AI_MODEL[provider];
     const baseUrl = flags['base-url'] ?? null;
     const db = await this.database();
@@ -74,5 +76,14 @@ export default class ConfigAiProvider extends ConfigCommand {
     if (!keyStored)
       this.warning(`no API key is stored for ${provider} yet: ./operator.sh config api-key ${provider}`);
     return { provider, model, baseUrl, changed, keyStored };
+  }
+
+  /** The rules inside the API have no model, address or key to choose; what variables say about those is meant for the others. */
+  async #chooseLocal() {
+    const provider = 'local';
+    const choice = { provider, model: DEFAULT_AI_MODEL.local, baseUrl: null } as const;
+    const { changed } = await setAiProvider(await this.database(), { ...choice, actor: this.actor });
+    this.report(changed, 'AI provider is local: extraction by rules, no key needed');
+    return { ...choice, changed, keyStored: false };
   }
 }

@@ -1,4 +1,4 @@
-import { AI_PROVIDERS } from '@kg-operator/config';
+import { KEYED_AI_PROVIDERS } from '@kg-operator/config';
 import { Args, Flags } from '@oclif/core';
 import { ConfigCommand } from '../../cli/config-command.ts';
 import { askSecret, asValidation } from '../../cli/prompts.ts';
@@ -14,7 +14,7 @@ export default class ConfigApiKey extends ConfigCommand {
     '<%= config.bin %> config api-key openai --key-stdin < key.txt',
   ];
   static override args = {
-    provider: Args.string({ description: 'provider', options: [...AI_PROVIDERS], required: true }),
+    provider: Args.string({ description: 'provider', options: [...KEYED_AI_PROVIDERS], required: true }),
   };
   static override flags = {
     'key-file': Flags.string({ description: 'file that holds the API key', helpValue: 'FILE' }),
