@@ -103,16 +103,19 @@ export interface Answer {
   type: string;
 }
 
+const FIRST_PROMPT_SECONDS = 400; // images may have to be built before it
+const NEXT_PROMPT_SECONDS = 90;
+
 /** Runs a command line of sh on a pseudo-terminal and types each answer when its prompt appears. */
 export async function onTerminal(
   shellCommand: string,
   answers: Answer[],
   options: Omit<RunOptions, 'input'> = {},
 ): Promise<Result> {
-  // util-linux script gives the command a terminal of its own; -e passes its exit code on.
-  const running = begin('script', ['-qec', shellCommand, '/dev/null'], {
+  // util-linux script gives the command a terminal of its own, without a size; -e passes its exit code on.
+  const running = begin('script', ['-qec', `stty columns 120 rows 40; ${shellCommand}`, '/dev/null'], {
     ...options,
-    env: { TERM: 'xterm', COLUMNS: '120', ...options.env },
+    env: { TERM: 'xterm', ...options.env },
     keepStdin: true,
   });
   let ended: Result | undefined;
@@ -123,11 +126,11 @@ export async function onTerminal(
     () => undefined,
   );
   let from = 0;
-  for (const { prompt, type } of answers) {
+  for (const [index, { prompt, type }] of answers.entries()) {
     const there = await until(
       `the prompt ${prompt}`,
       () => ended ?? (prompt.test(running.output.stdout.slice(from)) && 'prompt'),
-      { seconds: options.seconds ?? DEFAULT_SECONDS, everyMs: 50 },
+      { seconds: index === 0 ? FIRST_PROMPT_SECONDS : NEXT_PROMPT_SECONDS, everyMs: 50 },
     ).catch((error: Error) => {
       running.signal('SIGKILL');
       throw new Error(`${error.message}\n${running.output.stdout}`);

@@ -40,7 +40,8 @@ export interface ApiAnswer<T = Record<string, unknown>> {
 /** What `docker inspect` says that the tests look at. */
 export interface Inspected {
   Id: string;
-  Created: string;
+  /** The id of its image. */
+  Image: string;
   State: {
     Status: string;
     ExitCode: number;
