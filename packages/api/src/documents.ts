@@ -3,7 +3,7 @@ import type { Tables } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
 import { ApiError } from './errors.ts';
 import { describeError, type Log } from './log.ts';
-import type { ObjectStore } from './objects.ts';
+import type { ObjectStore } from './objects/index.ts';
 
 export interface Document {
   id: string;

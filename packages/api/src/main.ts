@@ -1,14 +1,8 @@
 import type { Server } from 'node:http';
 import { serve } from '@hono/node-server';
-import { connectionSettings, loadConfig, openDatabase, readSecret, type Secret } from '@kg-operator/config';
-import { createApp } from './app.ts';
-import { createAuth, databaseUsers } from './auth.ts';
-import { createDocuments, databaseDocuments } from './documents.ts';
-import { configuredExtractor } from './extract/index.ts';
-import { ageGraph } from './graph.ts';
+import { connectionSettings, openDatabase, readSecret, type Secret } from '@kg-operator/config';
 import { describeError, jsonLog } from './log.ts';
-import { s3Store } from './objects.ts';
-import { readiness } from './ready.ts';
+import { createPlatform } from './platform.ts';
 import { exitCodeOf, readAll, waitForDatabase } from './start.ts';
 
 declare const KG_VERSION: string | undefined;
@@ -46,34 +40,15 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop);
 
   const db = openDatabase(settings);
-  const auth = createAuth(databaseUsers(db), signingKey);
   await waitForDatabase(db, { onRetry: (reason) => log('info', 'waiting for the database', { reason }) });
-  const config = await loadConfig(db, encryptionKey);
-  secrets.push(config.objectStore.secretAccessKey, ...(config.ai.apiKey ? [config.ai.apiKey] : []));
-
-  const graph = ageGraph(db);
-  const objects = s3Store(config.objectStore);
-  const app = createApp({
+  const { app, config } = await createPlatform({
     version: VERSION,
-    config,
-    auth,
-    graph,
-    documents: createDocuments(databaseDocuments(db), objects, log),
-    extractor: configuredExtractor(config.ai),
-    ready: readiness([
-      {
-        name: 'database',
-        failure: 'the database or the graph in it cannot be read',
-        run: () => graph.check(),
-      },
-      {
-        name: 'configuration',
-        failure: 'the configuration cannot be read',
-        run: async () => void (await loadConfig(db, encryptionKey)),
-      },
-      { name: 'object store', failure: 'documents cannot be stored', run: () => objects.check() },
-    ]),
+    db,
+    encryptionKey,
+    signingKey,
+    dataDirectory: null,
     log,
+    onSecrets: (found) => secrets.push(...found),
     shutdown: shutdown.signal,
   });
 

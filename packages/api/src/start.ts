@@ -8,6 +8,7 @@ import {
 } from '@kg-operator/config';
 import { type Kysely, sql } from 'kysely';
 import { SigningKeyInvalid } from './auth.ts';
+import { FileStoreElsewhere } from './objects/index.ts';
 
 /** The database did not answer in time, or said no. */
 export class DatabaseUnreachable extends Error {
@@ -97,6 +98,7 @@ export function exitCodeOf(error: unknown): number {
     return 3;
   if (
     error instanceof ConfigurationIncomplete ||
+    error instanceof FileStoreElsewhere ||
     error instanceof WrongEncryptionKey ||
     error instanceof CredentialUnreadable
   )

@@ -5,7 +5,7 @@ import { createDocuments, type DocumentRow, type DocumentRows } from '../src/doc
 import type { Extractor } from '../src/extract/index.ts';
 import { type Concept, ConceptMissing, type Graph, type Relation, relationId } from '../src/graph.ts';
 import { jsonLog } from '../src/log.ts';
-import type { ObjectStore } from '../src/objects.ts';
+import type { ObjectStore } from '../src/objects/index.ts';
 import { type Probe, readiness } from '../src/ready.ts';
 
 /** Objects in memory. `failing` makes the next calls of an operation fail. */

@@ -7,7 +7,8 @@ import type { EmbeddingProvider, KeyedAiProvider, Tables } from './tables.ts';
 export interface PlatformConfig {
   ai: RemoteAi | LocalAi;
   embedding: { provider: EmbeddingProvider; model: string; dimensions: number };
-  objectStore: ObjectStoreSettings & { secretAccessKey: Secret };
+  /** No secret where the store is files. */
+  objectStore: ObjectStoreSettings & { secretAccessKey: Secret | null };
 }
 
 /** A provider that is asked over HTTP. */
@@ -29,6 +30,7 @@ export interface LocalAi {
 
 /** Row `object_store` of `kg_api.platform_settings`; the secret is the row `garage` of `kg_api.system_api_keys`. */
 export interface ObjectStoreSettings {
+  /** An S3 address, or `file:DIRECTORY`, relative to the data directory of the process that serves the API. */
   endpoint: string;
   region: string;
   bucket: string;
@@ -121,10 +123,19 @@ function stateOf({ admins, ai, embedding, objectStore, keys, fingerprint }: Conf
   if (embedding?.provider === 'openai' && ai?.provider !== 'openai') {
     items.push(item('openai API key', keys.has('openai') && 'stored, encrypted', 'config api-key openai'));
   }
-  const bucket =
-    objectStore && keys.has('garage') && `bucket ${objectStore.bucket} at ${objectStore.endpoint}`;
-  items.push(item('object storage', bucket, 'config garage'));
+  items.push(item('object storage', describeStore(objectStore, keys.has('garage')), 'config garage'));
   return { items, keyId: fingerprint?.key_id ?? null };
+}
+
+function describeStore(store: ObjectStoreSettings | undefined, hasKey: boolean): string | undefined {
+  if (!store) return undefined;
+  if (isFileStore(store)) return `files in ${store.endpoint.slice('file:'.length)}/ of the data directory`;
+  return hasKey ? `bucket ${store.bucket} at ${store.endpoint}` : undefined;
+}
+
+/** Whether documents are kept in files, which need no credentials. */
+export function isFileStore(store: Pick<ObjectStoreSettings, 'endpoint'>): boolean {
+  return store.endpoint.startsWith('file:');
 }
 
 /**
@@ -155,7 +166,10 @@ export async function loadConfig(db: Kysely<Tables>, encryptionKey: Secret): Pro
         ? { provider: ai.provider, model: ai.model, baseUrl: null, apiKey: null }
         : { provider: ai.provider, model: ai.model, baseUrl: ai.base_url, apiKey: await open(ai.provider) },
     embedding: { provider: embedding.provider, model: embedding.model, dimensions: embedding.dimensions },
-    objectStore: { ...objectStore, secretAccessKey: await open('garage') },
+    objectStore: {
+      ...objectStore,
+      secretAccessKey: isFileStore(objectStore) ? null : await open('garage'),
+    },
   };
 }
 

@@ -51,8 +51,8 @@ test('a database that never answers is given up', async () => {
     password: new Secret('x'),
   });
   const waiting = waitForDatabase(db, {
-    deadlineMs: 60,
-    intervalMs: 20,
+    deadlineMs: 1500,
+    intervalMs: 300,
     onRetry: (reason) => reasons.push(reason),
   });
   await expect(waiting).rejects.toThrow(DatabaseUnreachable);

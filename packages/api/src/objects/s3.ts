@@ -7,20 +7,11 @@ import {
   S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3';
-import type { PlatformConfig } from '@kg-operator/config';
-
-/** Where the texts of documents are kept. `put` resolves once the store has confirmed the whole object. */
-export interface ObjectStore {
-  put(key: string, body: Uint8Array, contentType: string): Promise<void>;
-  /** The object, or null if there is none of that key. */
-  get(key: string): Promise<Uint8Array | null>;
-  delete(key: string): Promise<void>;
-  /** Fails, with a message for an operator, when the store can't be used. */
-  check(): Promise<void>;
-}
+import type { ObjectStoreSettings, Secret } from '@kg-operator/config';
+import type { ObjectStore } from './index.ts';
 
 /** An S3 bucket, addressed by path as Garage wants it. */
-export function s3Store(settings: PlatformConfig['objectStore']): ObjectStore {
+export function s3Store(settings: ObjectStoreSettings & { secretAccessKey: Secret }): ObjectStore {
   const { bucket } = settings;
   const client = new S3Client({
     endpoint: settings.endpoint,
