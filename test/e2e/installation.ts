@@ -1,6 +1,5 @@
-import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -16,9 +15,8 @@ import {
   type RunOptions,
   run,
 } from './command.ts';
+import { imageTag, REPOSITORY, removeOtherImages, workingTree } from './images.ts';
 import { type ProcessList, watchProcesses } from './process-list.ts';
-
-const REPOSITORY = join(import.meta.dirname, '..', '..');
 
 export const ADMIN_PASSWORD = `e2e admin ${randomBytes(9).toString('hex')}`;
 export const AI_KEY = `sk-e2e-${randomBytes(18).toString('hex')}`;
@@ -76,8 +74,9 @@ export class Installation {
 
   static async create(): Promise<Installation> {
     const root = join(await mkdtemp(join(tmpdir(), 'kge2e-')), 'with a space');
-    const files = await copyTree(root);
-    const tag = `e2e-${await contentHash(files)}`;
+    const files = await workingTree();
+    await copyTree(files, root);
+    const tag = await imageTag(files);
     await removeOtherImages(tag);
     const prefix = `kge2e-${randomBytes(4).toString('hex')}`;
     const [apiPort, webPort] = await freePorts();
@@ -266,37 +265,12 @@ export class Installation {
   }
 }
 
-/** Copies what git would commit, as it is in the working tree now; returns the paths. */
-async function copyTree(to: string): Promise<string[]> {
-  const listed = expectCode(
-    await run('git', ['ls-files', '-z', '-co', '--exclude-standard'], { cwd: REPOSITORY }),
-  ).stdout;
-  const paths = listed.split('\0').filter((path) => path && existsSync(join(REPOSITORY, path)));
+/** Copies the working tree, modes included. */
+async function copyTree(paths: string[], to: string): Promise<void> {
   for (const path of paths) {
     await mkdir(dirname(join(to, path)), { recursive: true });
-    await copyFile(join(REPOSITORY, path), join(to, path)); // keeps the mode
+    await copyFile(join(REPOSITORY, path), join(to, path));
   }
-  return paths;
-}
-
-/** Of what images are made of (.dockerignore), so that a tag always means this tree. */
-async function contentHash(paths: string[]): Promise<string> {
-  const hash = createHash('sha256');
-  const inputs = paths.filter((path) => /^(package|tsconfig\.base|packages\/|schema\/|docker\/)/.test(path));
-  for (const path of inputs.filter((path) => !path.includes('/test/')).sort()) {
-    const { mode } = await stat(join(REPOSITORY, path));
-    hash.update(`${path}\0${mode}\0`).update(await readFile(join(REPOSITORY, path)));
-  }
-  return hash.digest('hex').slice(0, 12);
-}
-
-/** Images of earlier trees: only what these tests made. The layers stay in the build cache. */
-async function removeOtherImages(tag: string): Promise<void> {
-  const images = await dockerLines('image', 'ls', '--format', '{{.Repository}}:{{.Tag}}');
-  const old = images.filter(
-    (image) => /^kg-operator-\w+:e2e-[0-9a-f]{12}(-dev)?$/.test(image) && !image.includes(tag),
-  );
-  for (const image of old) await run('docker', ['image', 'rm', image]); // refused while a container uses it
 }
 
 export async function freePorts(): Promise<[number, number]> {

@@ -1,0 +1,122 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { openCredential, Secret } from '@kg-operator/config';
+import type { GarageAdmin } from '../../src/adapters/garage.ts';
+import { configureObjectStore } from '../../src/config/garage.ts';
+import { type EmbeddedDatabase, migratedDatabase } from '../embedded-database.ts';
+
+/** A Garage that nobody has configured; `close` also removes it. */
+export interface FreshGarage {
+  admin: GarageAdmin;
+  /** The secret of a key, as the store knows it. */
+  secretOf(accessKeyId: string): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+const encryptionKey = new Secret('a1'.repeat(32));
+const input = { encryptionKey, endpoint: 'http://garage:3900', actor: 'tester' };
+const BUCKET = 'kg-documents';
+const WRITES = ['assignNode', 'importKey', 'createBucket', 'allowKey'] as const;
+
+/** The connection is lost once: after `method` took effect, and before its answer arrived. */
+function interruptedAfter(admin: GarageAdmin, method: keyof GarageAdmin): GarageAdmin {
+  let pending = true;
+  return new Proxy(admin, {
+    get(target, name: keyof GarageAdmin) {
+      return async (...parameters: unknown[]) => {
+        const result = await (target[name] as (...all: unknown[]) => Promise<unknown>)(...parameters);
+        if (name !== method || !pending) return result;
+        pending = false;
+        throw new Error(`lost the answer of ${name}`);
+      };
+    },
+  });
+}
+
+/** Counts the calls that change something. */
+function counted(admin: GarageAdmin): { admin: GarageAdmin; writes: () => number } {
+  let writes = 0;
+  const proxy = new Proxy(admin, {
+    get(target, name: keyof GarageAdmin) {
+      if ((WRITES as readonly string[]).includes(name)) writes += 1;
+      return target[name];
+    },
+  });
+  return { admin: proxy, writes: () => writes };
+}
+
+/** How object storage is bootstrapped, on the fake of the other tests and on the real thing. */
+export function objectStoreContract(name: string, open: () => Promise<FreshGarage>): void {
+  describe(`config garage, on ${name}`, () => {
+    let database: EmbeddedDatabase;
+    let garage: FreshGarage;
+    beforeAll(async () => {
+      database = await migratedDatabase();
+    });
+    afterAll(() => database.close());
+    beforeEach(async () => {
+      await database.session.query(
+        'TRUNCATE kg_api.system_api_keys, kg_api.platform_settings, kg_api.config_history, kg_api.key_fingerprint',
+      );
+      garage = await open();
+    });
+    afterEach(() => garage.close());
+
+    const configure = (admin = garage.admin) => configureObjectStore(database.db, admin, input);
+
+    const storedSecret = async () => {
+      const { ciphertext } = await database.db
+        .selectFrom('kg_api.system_api_keys')
+        .select('ciphertext')
+        .where('provider', '=', 'garage')
+        .executeTakeFirstOrThrow();
+      return openCredential(encryptionKey, 'garage', ciphertext);
+    };
+
+    /** One node with a role, one bucket, our key on it and nobody else, and the secret that is stored. */
+    async function expectReady(accessKeyId: string, admin = garage.admin): Promise<void> {
+      expect((await admin.clusterStatus()).nodes).toEqual([
+        expect.objectContaining({ hasRole: true, isUp: true }),
+      ]);
+      const bucket = await admin.findBucket(BUCKET);
+      expect(bucket?.keys).toEqual([{ accessKeyId, read: true, write: true, owner: false }]);
+      expect(await garage.secretOf(accessKeyId)).toBe(await storedSecret());
+    }
+
+    test('untouched: layout, key, bucket, permission; a second run changes nothing', async () => {
+      expect((await garage.admin.clusterStatus()).nodes).toEqual([
+        expect.objectContaining({ hasRole: false }),
+      ]);
+      const first = await configure();
+      expect(first.changed).toBe(true);
+      await expectReady(first.accessKeyId);
+
+      const watched = counted(garage.admin);
+      expect(await configure(watched.admin)).toEqual({ ...first, changed: false });
+      expect(watched.writes()).toBe(0);
+    });
+
+    test.each(WRITES)('cut off after %s: the next run completes it with the same key', async (method) => {
+      await expect(configure(interruptedAfter(garage.admin, method))).rejects.toThrow(`answer of ${method}`);
+      const again = await configure();
+      await expectReady(again.accessKeyId);
+      expect(await configure()).toEqual({ ...again, changed: false });
+    });
+
+    test('a new Garage, its volume lost: the key that the platform knows is given to it again', async () => {
+      const before = await configure();
+      const secret = await storedSecret();
+      await garage.close();
+      garage = await open();
+      const after = await configure();
+      expect(after).toEqual({ ...before, changed: true });
+      expect(await storedSecret()).toBe(secret);
+      await expectReady(before.accessKeyId);
+    });
+
+    test('what is not there is null, not an error', async () => {
+      await configure();
+      expect(await garage.admin.findKey(`GK${'0'.repeat(24)}`)).toBeNull();
+      expect(await garage.admin.findBucket('no-such-bucket')).toBeNull();
+    });
+  });
+}
