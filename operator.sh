@@ -20,8 +20,8 @@
 #| Exit codes: 0 ok, 1 bug, 2 usage, 3 precondition, 4 configuration missing or invalid, 5 locked, 6 Docker or registry,
 #|   7 unhealthy or timed out, 8 migration or schema, 9 failed after impact, 10 status --exit-code: not as desired, 130/143 signals
 # shellcheck disable=SC2086,SC2229 # SECRETS, SETTINGS, UNSET, PASSED and OTHER are lists of words
+{ # up to the last line: a file that is cut short is a syntax error, and nothing of it runs
 set -eu
-
 KG_VERSION=0.1.0
 COMPOSE_MINIMUM=2.24.4 # COMPOSE_ENV_FILES came with 2.23.0, the YAML tag !override with 2.24.4
 SECRETS='ENCRYPTION_KEY OAUTH_SIGNING_KEY GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN POSTGRES_PASSWORD'
@@ -200,7 +200,7 @@ first_line() {
   trap '' INT # Ctrl-C is for the engine; what it says about it must still arrive
   IFS= read -r line || [ -n "$line" ] || return 0
   case $line in
-    *"No such container: $CONTAINER_PREFIX-operator" | 'Error response from daemon: container '*' is not running') echo absent >&4 ;;
+    *"No such container: $CONTAINER_PREFIX-operator" | 'Error response from daemon: '[Cc]'ontainer '*' is not running') echo absent >&4 ;;
     'Error response from daemon: Container '*' is '*) printf '%s\n' "$line" >&2 && echo 125 >&4 ;; # paused, restarting
     *) printf '%s\n' "$line" >&2 ;;
   esac
@@ -296,4 +296,4 @@ main() {
   case $HAS_ENV$COMMAND in .env* | init | up | teardown) ;; *) finding 3 "no .env in $KG_ROOT: run ./operator.sh init, or up for all" ;; esac
   if [ -n "$own" ]; then own_command "$@"; else report && engine "$COMMAND" "$@"; fi
 }
-{ main "$@"; exit $?; }
+main "$@"; exit $?; }

@@ -8,7 +8,9 @@
 set -eu
 cd "$FAKE_DOCKER"
 { printf '%s\0' "$#"; if [ $# -gt 0 ]; then printf '%s\0' "$@"; fi; } >>calls
-n=$(($(cat count 2>/dev/null || echo 0) + 1))
+n=0
+[ ! -e count ] || read -r n <count
+n=$((n + 1))
 echo "$n" >count
 env -0 >"env.$n"
 
@@ -24,7 +26,8 @@ if [ -e down ]; then
   echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2
   exit 1
 fi
-state=$(cat operator 2>/dev/null || true)
+state=
+if [ -e operator ]; then read -r state <operator || true; fi
 case $* in
   'compose '*)
     shift

@@ -22,7 +22,7 @@ test('shellcheck finds nothing', () => {
 test('is short, ends in one call, and uses neither eval nor source', () => {
   const lines = text.trimEnd().split('\n');
   expect(lines.length).toBeLessThan(300);
-  expect(lines.at(-1)).toBe('{ main "$@"; exit $?; }');
+  expect(lines.at(-1)).toBe('main "$@"; exit $?; }');
   expect(lines.filter((line) => line.length > 145)).toEqual([]);
   const code = lines.filter((line) => !/^\s*#/.test(line)).join('\n');
   expect(code).not.toMatch(/^\s*(eval|source|\.)\s/m);
@@ -59,7 +59,7 @@ describe.each(SHELLS)('the script under %s', (name, shell) => {
   });
 
   test.each(['init', 'up', 'start', 'stop', 'restart', 'logs', 'shell', 'teardown', 'env'])(
-    '%s --help answers here; so does help %s',
+    '%s --help answers here, and so does help with its name',
     async (command) => {
       using install = new Install(shell).given('down');
       const result = await install.run([command, '--help']);
@@ -88,23 +88,30 @@ describe.each(SHELLS)('the script under %s', (name, shell) => {
     expect(install.calls()).toEqual([]);
   });
 
-  test('cut at any byte it does nothing', async () => {
+  test('cut at any byte it is a syntax error, and nothing runs', async () => {
     using install = new Install(shell);
     const before = install.files();
-    // All offsets but the last two: without the final newline, or with it, the script is whole.
+    // From the opening brace to the byte before the closing one.
+    const first = Buffer.byteLength(text.slice(0, text.indexOf('\n{') + 2));
     const last = Buffer.byteLength(text) - 2;
-    const step = FULL ? 1 : Math.floor(last / 120);
+    const step = FULL ? (name === 'dash' ? 1 : 7) : Math.floor((last - first) / 120);
     const bytes = Buffer.from(text);
     const offsets: number[] = [];
-    for (let offset = (name.length * 31) % step; offset <= last; offset += step) offsets.push(offset);
+    for (let offset = first + ((name.length * 31) % step); offset < last; offset += step)
+      offsets.push(offset);
     for (let offset = last - 30; offset <= last; offset++) offsets.push(offset);
     const [program = 'sh', ...rest] = shell;
     const script = join(install.root, 'cut.sh');
     for (const offset of offsets) {
       writeFileSync(script, bytes.subarray(0, offset));
-      spawnSync(program, [...rest, script, 'init'], { cwd: install.root, env: install.environment() });
-      if (install.calls().length > 0) throw new Error(`cut at byte ${offset} it called docker`);
+      const { status, stdout } = spawnSync(program, [...rest, script, 'init'], {
+        cwd: install.root,
+        encoding: 'utf8',
+        env: install.environment(),
+      });
+      if (status === 0 || stdout !== '') throw new Error(`cut at byte ${offset}: exit ${status}, ${stdout}`);
     }
+    expect(install.calls()).toEqual([]);
     expect(install.files()).toEqual([...before, 'cut.sh'].sort());
   });
 });
