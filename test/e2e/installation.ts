@@ -52,8 +52,8 @@ export interface Inspected {
 }
 
 /**
- * A whole installation of the working tree in a directory of its own, in development mode, with its own project name, ports and image
- * tag. What it prints and every command line of the host while it exists are kept, for `secrets.ts`.
+ * A whole installation of the working tree in a directory of its own, in development mode unless said otherwise, with its own project
+ * name, ports and image tag. What it prints and every command line of the host while it exists are kept, for `secrets.ts`.
  */
 export class Installation {
   readonly results: Result[] = [];
@@ -72,7 +72,7 @@ export class Installation {
     this.processes = fields.processes;
   }
 
-  static async create(): Promise<Installation> {
+  static async create({ dev = true } = {}): Promise<Installation> {
     const root = join(await mkdtemp(join(tmpdir(), 'kge2e-')), 'with a space');
     const files = await workingTree();
     await copyTree(files, root);
@@ -86,7 +86,7 @@ export class Installation {
       CONTAINER_PREFIX: prefix,
       IMAGE_SOURCE: 'local',
       IMAGE_TAG: tag,
-      DEV_MODE: 'true',
+      DEV_MODE: String(dev),
       API_PORT: apiPort,
       WEB_PORT: webPort,
     });
