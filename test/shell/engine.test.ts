@@ -123,6 +123,7 @@ describe.each(SHELLS)('the engine under %s', (_name, shell) => {
   test.each([
     ['missing', ''],
     ['stopped', 'stopped'],
+    ['stopped, in the words of older engines', 'stopped-old'],
   ])('container %s: brought up, then tried again with the same input', async (_state, state) => {
     using fresh = new Install(shell).initialised(state).given('engine', 'cat\n');
     const result = await fresh.run(['status'], { stdin: 'kept\n' });

@@ -49,12 +49,13 @@ case $* in
     case $state in
       '') echo "Error response from daemon: No such container: $name" >&2; exit 1 ;;
       stopped) echo "Error response from daemon: container 0123abc is not running" >&2; exit 1 ;;
+      stopped-old) echo "Error response from daemon: Container 0123abc is not running" >&2; exit 1 ;;
       paused) echo "Error response from daemon: Container $name is paused, unpause the container before exec" >&2; exit 1 ;;
     esac
     if [ -e engine ]; then exec sh engine "$@"; fi ;;
   'container inspect'*)
     [ -n "$state" ] || { echo 'Error response from daemon: No such container' >&2; exit 1; }
-    if [ "$state" = stopped ]; then echo false; else echo true; fi ;;
+    case $state in stopped*) echo false ;; *) echo true ;; esac ;;
   'image inspect'*) [ ! -e no-images ] ;;
   'volume ls'*) cat volumes 2>/dev/null || true ;;
   ps*) cat holder 2>/dev/null || true ;;
