@@ -23,7 +23,7 @@
 { # up to the last line: a file that is cut short is a syntax error, and nothing of it runs
 set -eu
 KG_VERSION=0.1.0
-COMPOSE_MINIMUM=2.24.4 # COMPOSE_ENV_FILES came with 2.23.0, the YAML tag !override with 2.24.4
+ENGINE_MINIMUM=25.0.0 COMPOSE_MINIMUM=2.24.4 # COMPOSE_ENV_FILES came with 2.23.0, the YAML tag !override with 2.24.4; health checks' start_interval with Engine 25
 SECRETS='ENCRYPTION_KEY OAUTH_SIGNING_KEY GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN POSTGRES_PASSWORD'
 SETTINGS='CONTAINER_PREFIX IMAGE_SOURCE IMAGE_REGISTRY IMAGE_TAG DEV_MODE API_PORT WEB_PORT BIND_ADDRESS'
 UNSET="$SECRETS $SETTINGS COMPOSE_PROFILES COMPOSE_PATH_SEPARATOR COMPOSE_DISABLE_ENV_FILE COMPOSE_REMOVE_ORPHANS COMPOSE_PROJECT_DIRECTORY"
@@ -120,12 +120,13 @@ END
   [ ! -f "$COMPOSE_DIR/docker-compose.override.yml" ] || COMPOSE_FILE=$COMPOSE_FILE:$COMPOSE_DIR/docker-compose.override.yml
   export KG_ROOT COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES
 }
+at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$1" ]; } # as numbers: 2.9.0 < 2.24.4
 docker_is_ready() {
   if ! command -v docker >/dev/null; then finding 6 'Docker is not installed: https://docs.docker.com/engine/install/' && return; fi
   why=$(docker version --format '{{.Server.Version}}' 2>&1) || finding 6 "Docker does not answer: start it (systemctl start docker). $why"
+  case $why in [0-9]*) at_least "$ENGINE_MINIMUM" "$why" || finding 6 "Docker Engine must be $ENGINE_MINIMUM or newer; found: $why" ;; esac
   found=$(docker compose version --short 2>/dev/null) || found=none
-  older=$(printf '%s\n' "$COMPOSE_MINIMUM" "${found#v}" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1) # as numbers: 2.9.0 < 2.24.4
-  [ "$older" = "$COMPOSE_MINIMUM" ] || finding 6 "the docker compose plugin must be $COMPOSE_MINIMUM or newer; found: $found"
+  at_least "$COMPOSE_MINIMUM" "${found#v}" || finding 6 "the docker compose plugin must be $COMPOSE_MINIMUM or newer; found: $found"
 }
 port_is_free() { # SETTING PORT: or held by this project's own gateway; only Linux says so beforehand, elsewhere docker finds out
   cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$2" -v bind="$BIND_ADDRESS" '
@@ -179,7 +180,6 @@ bring_up_operator() { # up makes all images anew, start those that are missing
   fi
   compose up -d --no-deps --wait operator
 }
-
 # Runs the engine; STATUS is its exit code, or "absent": its container is not running and nothing has run. To ask beforehand would cost every
 # command a docker call (20 ms); instead first_line holds back docker's complaint, which is the first line on stderr, and passes the rest on.
 try_engine() {

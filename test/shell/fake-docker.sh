@@ -5,6 +5,7 @@
 #   operator         the container's state, if it exists  volumes          what `volume ls` says
 #   holder           what `ps` says                       no-images        `image inspect` fails
 #   fail             a pattern: calls it matches exit 1   engine           a script that is the engine (default: exit 0)
+#   engine-version   what `version` says of the server
 set -eu
 cd "$FAKE_DOCKER"
 { printf '%s\0' "$#"; if [ $# -gt 0 ]; then printf '%s\0' "$@"; fi; } >>calls
@@ -59,6 +60,6 @@ case $* in
   'image inspect'*) [ ! -e no-images ] ;;
   'volume ls'*) cat volumes 2>/dev/null || true ;;
   ps*) cat holder 2>/dev/null || true ;;
-  version*) echo 26.1.5 ;;
+  version*) cat engine-version 2>/dev/null || echo 26.1.5 ;;
   *) echo "fake docker does not know: $*" >&2; exit 64 ;;
 esac

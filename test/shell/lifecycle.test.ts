@@ -160,6 +160,19 @@ describe.each(SHELLS)('lifecycle under %s', (_name, shell) => {
       }
     });
 
+    test.each([
+      ['25.0.0', 0],
+      ['29.1.2', 0],
+      ['26.1.5+dfsg1', 0],
+      ['24.0.9', 6],
+      ['9.9.9', 6],
+    ])('Docker Engine %s: exit %i', async (version, code) => {
+      install.given('engine-version', version);
+      const result = await install.run(['up', '--json']);
+      expect(result.code).toBe(code);
+      if (code !== 0) expect(errorOf(result).message).toContain(version);
+    });
+
     test('everything wrong at once is said at once', async () => {
       const { port, server } = await listen();
       install
