@@ -86,9 +86,14 @@ describe('docker compose by hand, with the variables of ./operator.sh env', () =
     expect(await findLeaks(kg, secrets)).toEqual([]);
   });
 
-  test('start finds it all running and recreates nothing', async () => {
-    const before = await kg.containerIds();
+  // The engine leaves dependencies out (--no-deps), and compose counts them as part of a service: api is made anew once.
+  test('start takes over from there: no infrastructure is recreated, and a second start recreates nothing', async () => {
+    const { api: _first, ...before } = await kg.containerIds();
     await kg.ok(['start']);
-    expect(await kg.containerIds()).toEqual(before);
+    const after = await kg.containerIds();
+    expect(after).toMatchObject(before);
+    await kg.ok(['start']);
+    expect(await kg.containerIds()).toEqual(after);
+    expect(await kg.logIn()).toMatchObject({ status: 200 });
   });
 });
