@@ -9,12 +9,7 @@ cd "$(dirname "$0")/.."
 say() { printf '\n== %s (%s s)\n' "$1" "$(($(date +%s) - started))"; }
 started=$(date +%s)
 
-# npm writes this file at the end of an install; a newer lock file means that something is missing.
-if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
-  say 'Installing dependencies'
-  # Not `npm ci`: it refuses a lock file that was written against a mirror without other platforms' optional packages.
-  npm install --no-save --no-audit --no-fund
-fi
+sh test/install.sh
 # The npm package `node` carries the Node version that everything is built for; the machine's own may be older.
 PATH="$PWD/node_modules/.bin:$PATH"
 export PATH

@@ -35,7 +35,8 @@ const result = await build({
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: 'linked',
-  external: ['pg-native', 'cpu-features'],
+  // PGlite finds its WebAssembly and data beside its own modules.
+  external: ['pg-native', 'cpu-features', '@electric-sql/*'],
   plugins: [unused],
   metafile: true,
   // CommonJS inside an ES module bundle wants these.

@@ -1,10 +1,12 @@
 import { Command, Flags, type Interfaces } from '@oclif/core';
+import { needsContainers } from '../adapters/host-process.ts';
 import type { OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import { runPlan } from '../run/run-plan.ts';
 import { createContext } from './context.ts';
 import { errorDocument, toOperatorError } from './errors.ts';
+import { nameProgram, nameProgramIn } from './program.ts';
 import { paint } from './style.ts';
 
 interface GlobalFlags {
@@ -61,9 +63,20 @@ export abstract class OperatorCommand extends Command {
     return parsed;
   }
 
+  /** The environment that settings are read from; a command's flags may say otherwise before the context is first used. */
+  protected environment: NodeJS.ProcessEnv = process.env;
+
+  /** @throws OperatorError NEEDS_CONTAINERS where the platform is one process, and this is about several. */
+  protected requireContainers(): void {
+    if (this.context.settings.mode !== 'containers') throw needsContainers(this.commandName());
+  }
+
   /** Real adapters, made when a command first needs them. */
   protected get context(): RunContext {
-    this.#context ??= createContext(this.config.version, this.#abort.signal);
+    this.#context ??= createContext(this.config.version, this.#abort.signal, {
+      command: `kg-operator ${this.commandName()}`,
+      env: this.environment,
+    });
     return this.#context;
   }
 
@@ -92,32 +105,38 @@ export abstract class OperatorCommand extends Command {
 
   /** The answer for a person, on stdout; nothing under `--json`. */
   protected answer(text: string): void {
-    this.log(text);
+    this.log(nameProgram(text));
   }
 
   /** A remark on stderr; nothing under `--json` or `--quiet`. */
   protected say(text: string): void {
-    if (!this.jsonEnabled() && !this.globals.quiet) process.stderr.write(`${text}\n`);
+    if (!this.jsonEnabled() && !this.globals.quiet) process.stderr.write(`${nameProgram(text)}\n`);
   }
 
   /** A warning: on stderr, and in the `--json` document. */
   protected warning(text: string): void {
     this.#warnings.push(text);
-    if (!this.jsonEnabled()) process.stderr.write(`${paint('yellow', 'Warning:')} ${text}\n`);
+    if (!this.jsonEnabled()) process.stderr.write(`${paint('yellow', 'Warning:')} ${nameProgram(text)}\n`);
   }
 
   protected override toSuccessJson(data: unknown): unknown {
-    return { schemaVersion: 1, ok: true, command: this.commandName(), data, warnings: this.#warnings };
+    return nameProgramIn({
+      schemaVersion: 1,
+      ok: true,
+      command: this.commandName(),
+      data,
+      warnings: this.#warnings,
+    });
   }
 
   protected override toErrorJson(error: unknown): unknown {
-    return {
+    return nameProgramIn({
       schemaVersion: 1,
       ok: false,
       command: this.commandName(),
       error: errorDocument(toOperatorError(error)),
       warnings: this.#warnings,
-    };
+    });
   }
 
   protected override async catch(thrown: Error): Promise<void> {
@@ -147,13 +166,16 @@ export abstract class OperatorCommand extends Command {
         String(thrown.stack),
         ...(thrown.cause instanceof Error ? [`caused by ${thrown.cause.stack}`] : []),
       );
-    process.stderr.write(`${lines.join('\n')}\n`);
+    process.stderr.write(`${nameProgram(lines.join('\n'))}\n`);
   }
+
+  /** What Ctrl-C and SIGTERM are told. */
+  protected interruptRemark = '\nStopping after the current step; once more to stop at once.';
 
   #interrupt(code: number): void {
     if (this.#abort.signal.aborted) process.exit(code);
     process.exitCode = code;
-    this.say('\nStopping after the current step; once more to stop at once.');
+    this.say(this.interruptRemark);
     this.#abort.abort();
   }
 }

@@ -5,38 +5,60 @@ import { systemClock } from '../adapters/clock.ts';
 import { dockerCompose } from '../adapters/compose.ts';
 import { dockerRuntime } from '../adapters/docker.ts';
 import { garageAdmin } from '../adapters/garage.ts';
+import { hostRuntime, noCompose } from '../adapters/host-process.ts';
 import { fileJournal } from '../adapters/journal.ts';
 import { serviceMemo } from '../adapters/service-memo.ts';
 import { observeDatabase } from '../database/observe.ts';
 import { openSession } from '../database/session.ts';
-import { databaseSettings, infrastructureSecret, readSettings, type Settings } from '../model/settings.ts';
+import { infrastructureSecret, readSettings, type Settings } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
+import { databaseAccess } from '../run/database-access.ts';
+import { findDev } from '../run/dev-record.ts';
 
 /** The composition root: real adapters, opened when first used. */
 export function createContext(
   engineVersion: string,
   signal: AbortSignal,
-  settings: Settings = readSettings(),
+  options: { command?: string; env?: NodeJS.ProcessEnv } = {},
 ): RunContext {
+  const { command = 'kg-operator', env = process.env } = options;
+  const settings: Settings = readSettings(env);
+  const access = databaseAccess(settings, command, env);
   let database: Kysely<Tables> | undefined;
   return {
     settings,
     engineVersion,
-    runtime: dockerRuntime(),
-    compose: dockerCompose(),
-    serviceMemo: serviceMemo(settings.stateDirectory),
+    ...(settings.mode === 'containers' ? withContainers(settings) : withoutContainers(settings)),
     clock: systemClock,
     journal: fileJournal(settings.stateDirectory),
     hostname: hostname(),
-    observeDatabase: async () => observeDatabase(databaseSettings(settings)),
-    openSession: async () => openSession(databaseSettings(settings)),
+    observeDatabase: async () => observeDatabase(await access.settings()),
+    openSession: async () => openSession(await access.settings()),
+    databaseSettings: () => access.settings(),
     configDatabase() {
-      database ??= openDatabase(databaseSettings(settings), { max: 2 });
+      database ??= openDatabase(() => access.settings(), { max: 2 });
       return database;
     },
     garage: () => garageAdmin(settings.garageAdminUrl, infrastructureSecret(settings, 'GARAGE_ADMIN_TOKEN')),
     fetch,
     signal,
-    close: async () => database?.destroy(),
+    async close() {
+      await database?.destroy();
+      await access.close();
+    },
+  };
+}
+
+function withContainers({
+  stateDirectory,
+}: Settings): Pick<RunContext, 'runtime' | 'compose' | 'serviceMemo'> {
+  return { runtime: dockerRuntime(), compose: dockerCompose(), serviceMemo: serviceMemo(stateDirectory) };
+}
+
+function withoutContainers(settings: Settings): Pick<RunContext, 'runtime' | 'compose' | 'serviceMemo'> {
+  return {
+    runtime: hostRuntime(() => findDev(settings.dataDirectory)),
+    compose: noCompose(),
+    serviceMemo: { recall: async () => null, renew: async () => undefined },
   };
 }

@@ -1,6 +1,7 @@
 import {
   ConfigurationIncomplete,
   CredentialUnreadable,
+  DatabaseUrlInvalid,
   InvalidEncryptionKey,
   SchemaMissing,
   SecretMissing,
@@ -56,6 +57,8 @@ export function toOperatorError(error: unknown): OperatorError {
       error,
     );
   }
+  if (error instanceof DatabaseUrlInvalid)
+    return expected('DATABASE_URL_INVALID', error.message, EXIT.usage, 'correct DATABASE_URL', error);
   if (error instanceof InvalidEncryptionKey)
     return expected(
       'INVALID_ENCRYPTION_KEY',

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { databaseSettings } from '../model/settings.ts';
 
 export default class Psql extends OperatorCommand {
   static override summary = "Open psql on the platform's database; every argument goes to psql";
@@ -16,7 +15,7 @@ export default class Psql extends OperatorCommand {
   static override baseFlags = {} as typeof OperatorCommand.baseFlags;
 
   async run(): Promise<void> {
-    const { host, port, user, database, password } = databaseSettings(this.context.settings);
+    const { host, port, user, database, password, tls } = await this.context.databaseSettings();
     const child = spawn(
       'psql',
       ['--host', host, '--port', String(port), '--username', user, '--dbname', database, ...this.argv],
@@ -27,6 +26,7 @@ export default class Psql extends OperatorCommand {
           PGPASSWORD: password.reveal(),
           PGOPTIONS: '-c search_path=public,ag_catalog',
           PGAPPNAME: 'kg-operator psql',
+          ...(tls ? { PGSSLMODE: tls === 'verify' ? 'verify-full' : 'require' } : {}),
         },
       },
     );

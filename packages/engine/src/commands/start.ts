@@ -22,6 +22,7 @@ export default class Start extends OperatorCommand {
 
   async run(): Promise<{ plan: Plan; started: boolean; url?: string }> {
     const { flags } = await this.parse(Start);
+    this.requireContainers();
     const goal = { infrastructure: !flags['app-only'], application: !flags['infra-only'] };
     const plan = planStart(await observe(this.context), goal);
     if (flags['dry-run']) {

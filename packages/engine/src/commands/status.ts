@@ -5,6 +5,7 @@ import { OperatorCommand } from '../cli/base-command.ts';
 import { showStatus } from '../cli/show-status.ts';
 import { EXIT } from '../model/errors.ts';
 import type { Observation, ServiceObservation } from '../model/observation.ts';
+import { readDevRecord } from '../run/dev-record.ts';
 import { observe } from '../run/observe.ts';
 
 interface ServiceStatus {
@@ -44,11 +45,16 @@ export default class Status extends OperatorCommand {
     const report = reportOf(
       await observe(this.context, { recallServices: true }),
       this.config.version,
-      this.context.settings.publicUrl.web,
+      await this.#url(),
     );
     this.answer(showStatus(report));
     if (flags['exit-code'] && !report.ok) process.exitCode = EXIT.notAsDesired;
     return report;
+  }
+
+  async #url(): Promise<string> {
+    const { mode, publicUrl, dataDirectory } = this.context.settings;
+    return mode === 'containers' ? publicUrl.web : ((await readDevRecord(dataDirectory))?.url ?? '');
   }
 }
 

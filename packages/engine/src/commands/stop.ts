@@ -21,6 +21,7 @@ export default class Stop extends OperatorCommand {
 
   async run(): Promise<{ plan: Plan; stopped: boolean }> {
     const { argv, flags } = await this.parse(Stop);
+    this.requireContainers();
     const services = argv as string[];
     const observed = await observe(this.context);
     const unknown = services.find((name) => !observed.services.some((service) => service.name === name));

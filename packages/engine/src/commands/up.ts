@@ -18,6 +18,7 @@ export default class Up extends OperatorCommand {
 
   async run(): Promise<{ url: string; apiUrl: string; username: string; configured: string[] }> {
     const { flags } = await this.parse(Up);
+    this.requireContainers();
     const setup = await collectSetup(flags);
 
     const infrastructure = { infrastructure: true, application: false };

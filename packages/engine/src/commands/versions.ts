@@ -16,6 +16,7 @@ export default class Versions extends OperatorCommand {
 
   async run(): Promise<{ engine: string; node: string; schema: string | null; services: VersionRow[] }> {
     await this.parse(Versions);
+    this.requireContainers();
     const { services, database } = await observe(this.context, { recallServices: true });
     const rows = services.map(({ name, update, containers: [container] }) => ({
       service: name,

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import {
   type ConnectionSettings,
   connectionSettings,
@@ -12,7 +12,14 @@ import { EXIT, messageOf, OperatorError } from './errors.ts';
 
 /** Where this installation is and how its services are reached; from the environment that operator.sh and compose set. */
 export interface Settings {
+  /**
+   * What the platform runs on, chosen here and nowhere else. `containers`: operator.sh and compose say where everything is. `postgres`: a
+   * PostgreSQL of the user's. `embedded`: one in this process, in the data directory.
+   */
+  mode: 'containers' | 'postgres' | 'embedded';
   root: string;
+  /** What the two modes without containers keep: the embedded database, documents as files, secrets. Absolute. */
+  dataDirectory: string;
   stateDirectory: string;
   project: string;
   garageAdminUrl: string;
@@ -28,12 +35,16 @@ export interface Settings {
  */
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const root = env.KG_ROOT ?? process.cwd();
+  const mode = chooseMode(root, env);
+  const dataDirectory = resolve(root, env.KG_DATA || '.kg');
   // Read here rather than passed in by compose: a value in the container's environment would outlive an edit of the file.
   const conf = readEnvFile(join(root, '.operator.conf'));
   const host = hostOf(conf.get('BIND_ADDRESS'));
   return {
+    mode,
     root,
-    stateDirectory: join(root, '.operator'),
+    dataDirectory,
+    stateDirectory: mode === 'containers' ? join(root, '.operator') : dataDirectory,
     project: env.COMPOSE_PROJECT_NAME ?? 'kg',
     garageAdminUrl: env.GARAGE_ADMIN_URL ?? 'http://garage:3903',
     garageS3Url: env.GARAGE_S3_URL ?? 'http://garage:3900',
@@ -46,6 +57,18 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
       web: `http://${host}:${conf.get('WEB_PORT') ?? '3000'}`,
     },
   };
+}
+
+/** Variables that say where a PostgreSQL is; any of them in the environment, or in `.env`, chooses it. */
+const POSTGRES_VARIABLES = ['DATABASE_URL', 'POSTGRES_HOST', 'POSTGRES_PASSWORD', 'POSTGRES_PASSWORD_FILE'];
+
+function chooseMode(root: string, env: NodeJS.ProcessEnv): Settings['mode'] {
+  if (env.KG_ROOT) return 'containers';
+  if (POSTGRES_VARIABLES.some((name) => env[name])) return 'postgres';
+  if (env.KG_DATA) return 'embedded';
+  // A password alone is what operator.sh writes there for its containers, which can't be reached from here.
+  const file = readEnvFile(join(root, '.env'));
+  return file.has('DATABASE_URL') || file.has('POSTGRES_HOST') ? 'postgres' : 'embedded';
 }
 
 /** The name under which a person on this host reaches a bound address. */
@@ -63,16 +86,25 @@ export function infrastructureSecret(
   env: NodeJS.ProcessEnv = process.env,
 ): Secret {
   if (env[name] || env[`${name}_FILE`]) return readSecret(name, env);
-  const value = readEnvFile(join(settings.root, '.env')).get(name);
-  if (value) return new Secret(value);
+  const files = secretFiles(settings);
+  for (const file of files) {
+    const value = readEnvFile(file).get(name);
+    if (value) return new Secret(value);
+  }
   throw new OperatorError(
     'SECRET_MISSING',
-    `${name} is neither in the environment nor in ${join(settings.root, '.env')}`,
+    `${name} is neither in the environment nor in ${files.join(' or ')}`,
     {
       exitCode: EXIT.precondition,
       hint: 'run ./operator.sh init on a new installation; on an existing one restore its .env',
     },
   );
+}
+
+/** Where secrets are read from, first one first. A `.env` beside an embedded database belongs to something else. */
+function secretFiles({ mode, root, dataDirectory }: Settings): string[] {
+  const own = join(dataDirectory, '.env');
+  return { containers: [join(root, '.env')], postgres: [join(root, '.env'), own], embedded: [own] }[mode];
 }
 
 /** Id of the encryption key in force, or null when there is none. */
@@ -85,16 +117,21 @@ export function encryptionKeyId(settings: Settings): string | null {
   }
 }
 
-/** The database's address and password. @throws OperatorError SECRET_MISSING */
+/** The address and password of a PostgreSQL. @throws OperatorError SECRET_MISSING, DatabaseUrlInvalid */
 export function databaseSettings(
   settings: Settings,
   env: NodeJS.ProcessEnv = process.env,
 ): ConnectionSettings {
+  const file =
+    settings.mode === 'postgres' ? readEnvFile(join(settings.root, '.env')) : new Map<string, string>();
+  const all = { ...Object.fromEntries(file), ...env };
+  if (all.DATABASE_URL && new URL(all.DATABASE_URL).password) return connectionSettings(all);
   const password = infrastructureSecret(settings, 'POSTGRES_PASSWORD', env);
-  return connectionSettings({ ...env, POSTGRES_PASSWORD: password.reveal() });
+  return connectionSettings({ ...all, POSTGRES_PASSWORD: password.reveal() });
 }
 
-function readEnvFile(path: string): Map<string, string> {
+/** The values of a settings file; none when there is no file. @throws OperatorError ENV_FILE_INVALID, ENV_FILE_UNREADABLE */
+export function readEnvFile(path: string): Map<string, string> {
   if (!existsSync(path)) return new Map();
   let text: string;
   try {

@@ -1,4 +1,4 @@
-import type { Tables } from '@kg-operator/config';
+import type { ConnectionSettings, Tables } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../adapters/clock.ts';
 import type { Compose } from '../adapters/compose.ts';
@@ -25,6 +25,8 @@ export interface RunContext {
   hostname: string;
   observeDatabase(): Promise<DatabaseObservation>;
   openSession(): Promise<MigrationSession>;
+  /** Where to connect, for what is not done here: psql. */
+  databaseSettings(): Promise<ConnectionSettings>;
   /** The configuration database; opened once, closed by `close()`. */
   configDatabase(): Kysely<Tables>;
   garage(): GarageAdmin;

@@ -54,7 +54,7 @@ async function locked(stateDirectory: string): Promise<OperatorError> {
   return new OperatorError(
     'LOCKED',
     holder
-      ? `"${holder.command}" is running since ${holder.since} (process ${holder.pid} in the operator)`
+      ? `"${holder.command}" is running since ${holder.since} (process ${holder.pid})`
       : 'another command is running',
     { exitCode: EXIT.locked, hint: 'wait for it to end; if it died, the lock is already free' },
   );

@@ -35,12 +35,12 @@ async function declaredServices(
   return services;
 }
 
-/** Without a password the database can't be seen; that is a finding for `status`, not a failure of it. */
+/** Without a password, or a database at all, there is none to be seen; that is a finding for `status`, not a failure of it. */
 async function databaseOrReason(context: RunContext): Promise<DatabaseObservation> {
   try {
     return await context.observeDatabase();
   } catch (error) {
-    if (error instanceof OperatorError && error.code === 'SECRET_MISSING')
+    if (error instanceof OperatorError && ['SECRET_MISSING', 'NO_DATA', 'LOCKED'].includes(error.code))
       return { reachable: false, reason: error.message };
     throw error;
   }

@@ -1,3 +1,5 @@
+import { parseDatabaseUrl } from '@kg-operator/config';
+import { Flags } from '@oclif/core';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { migrate } from '../../database/migrate.ts';
 import { readMigrations } from '../../database/migration-files.ts';
@@ -7,8 +9,23 @@ export default class Migrate extends OperatorCommand {
   static override summary = 'Apply pending schema migrations (layer 2)';
   static override examples = ['<%= config.bin %> migrate', '<%= config.bin %> migrate status'];
 
+  static override flags = {
+    'database-url': Flags.string({
+      description: 'PostgreSQL to migrate; better in the environment, as DATABASE_URL',
+      helpValue: 'URL',
+    }),
+  };
+
   async run(): Promise<{ applied: string[] }> {
-    await this.parse(Migrate);
+    const { flags } = await this.parse(Migrate);
+    const url = flags['database-url'];
+    if (url !== undefined) {
+      this.environment = { ...process.env, DATABASE_URL: url };
+      if (parseDatabaseUrl(url, { POSTGRES_PASSWORD: '-' }).password.reveal() !== '-')
+        this.warning(
+          'the password in --database-url can be seen in the process list: use DATABASE_URL instead',
+        );
+    }
     const migrations = await readMigrations();
     const session = await this.context.openSession();
     try {

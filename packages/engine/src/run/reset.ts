@@ -1,0 +1,26 @@
+import { existsSync } from 'node:fs';
+import { realpath, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { takeLock } from './lock.ts';
+
+/** What kg-operator keeps in a data directory; a reset touches nothing else. Secrets go last: data without them could not be opened. */
+const OWN = ['dev.json', 'objects', 'postgres', 'postgres.creating', 'journal.jsonl', '.env'];
+
+/** Whether there is anything of ours in a data directory. */
+export function holdsData(dataDirectory: string): boolean {
+  return OWN.some((name) => existsSync(join(dataDirectory, name)));
+}
+
+/**
+ * Deletes what kg-operator keeps in a data directory, and the directory if nothing else is in it.
+ * @throws OperatorError LOCKED while another process has it open
+ */
+export async function resetData(dataDirectory: string): Promise<void> {
+  const release = await takeLock(await realpath(dataDirectory), 'kg-operator dev --reset');
+  try {
+    for (const name of OWN) await rm(join(dataDirectory, name), { recursive: true, force: true });
+  } finally {
+    await release();
+  }
+  await rmdir(dataDirectory).catch(() => undefined); // something of somebody else's is in it
+}
