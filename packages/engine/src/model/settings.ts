@@ -125,7 +125,9 @@ export function databaseSettings(
   const file =
     settings.mode === 'postgres' ? readEnvFile(join(settings.root, '.env')) : new Map<string, string>();
   const all = { ...Object.fromEntries(file), ...env };
-  if (all.DATABASE_URL && new URL(all.DATABASE_URL).password) return connectionSettings(all);
+  const url = all.DATABASE_URL ?? '';
+  const needsPassword = url === '' || (URL.canParse(url) && new URL(url).password === '');
+  if (!needsPassword) return connectionSettings(all);
   const password = infrastructureSecret(settings, 'POSTGRES_PASSWORD', env);
   return connectionSettings({ ...all, POSTGRES_PASSWORD: password.reveal() });
 }

@@ -84,8 +84,10 @@ export async function startPlatform(options: DevOptions): Promise<RunningPlatfor
     secrets.push(database.connection.password);
 
     await completeSchema(database.connection, options);
-    await ensureFingerprint(db, encryptionKey);
-    if (settings.mode === 'embedded') await options.configure(db, encryptionKey);
+    if (settings.mode === 'embedded') {
+      await ensureFingerprint(db, encryptionKey);
+      await options.configure(db, encryptionKey);
+    }
     await requireConfiguration(db);
 
     const shutdown = new AbortController();
