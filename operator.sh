@@ -174,8 +174,8 @@ bring_up_operator() { # up makes all images anew, start those that are missing
   if [ "$IMAGE_SOURCE" = ghcr ]; then compose pull --policy missing
   elif [ "$COMMAND" = up ] || ! images_are_there; then
     REVISION=$(git -C "$KG_ROOT" rev-parse HEAD 2>/dev/null) || REVISION=unknown
-    CREATED=$(git -C "$KG_ROOT" show -s --format=%cI HEAD 2>/dev/null) || CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-    export VERSION="$KG_VERSION" REVISION CREATED # build arguments; the commit's time, so that an unchanged tree builds from the cache
+    CREATED=$(git -C "$KG_ROOT" show -s --format=%cI HEAD 2>/dev/null || date -u -r "$0" +%Y-%m-%dT%H:%M:%SZ) || CREATED=unknown
+    export VERSION="$KG_VERSION" REVISION CREATED # build arguments; the commit's or file's time: an unchanged tree makes the same images
     say 'Building images' && compose build
   fi
   compose up -d --no-deps --wait operator
