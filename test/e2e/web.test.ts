@@ -20,15 +20,16 @@ if (!there) {
 }
 
 const TEXT = `Ada Lovelace wrote to Charles Babbage. Charles Babbage designed the Analytical Engine.
-Ada Lovelace programmed the Analytical Engine. Luigi Menabrea described the Analytical Engine.
-Ada Lovelace translated Luigi Menabrea. Mary Somerville taught Ada Lovelace. Lord Byron fathered Ada Lovelace.`;
+Luigi Menabrea described the Analytical Engine. Ada Lovelace translated Luigi Menabrea. Mary Somerville taught Ada Lovelace.
+Mary Somerville translated Pierre Laplace. John Herschel befriended Charles Babbage.`;
 const NAMES = [
   'Ada Lovelace',
-  'Charles Babbage',
   'Analytical Engine',
+  'Charles Babbage',
+  'John Herschel',
   'Luigi Menabrea',
   'Mary Somerville',
-  'Lord Byron',
+  'Pierre Laplace',
 ];
 
 (there ? describe : describe.skip)('the web app in a browser', () => {
@@ -145,7 +146,7 @@ const NAMES = [
 function settled(): boolean {
   // biome-ignore lint/suspicious/noExplicitAny: the page's globals; this project's types are node's
   const scope = globalThis as any;
-  const now: string = [...scope.document.querySelectorAll('[data-testid=node]')]
+  const now: string = [...scope.document.querySelectorAll('[data-testid=graph] [transform]')]
     .map((node: { getAttribute(name: string): string }) => node.getAttribute('transform'))
     .join();
   const same = scope.kgBefore === now;
