@@ -5,6 +5,7 @@ import { migrate, readLedger } from '../../packages/engine/src/database/migrate.
 import { observeDatabase } from '../../packages/engine/src/database/observe.ts';
 import { type MigrationSession, openSession } from '../../packages/engine/src/database/session.ts';
 import { migration, migrationContract, tablesOf } from '../../packages/engine/test/contract/migrations.ts';
+import { platformContract } from '../../packages/engine/test/contract/platform.ts';
 import { docker, expectCode, run } from './command.ts';
 import { ensureImage } from './images.ts';
 import { until } from './wait.ts';
@@ -67,6 +68,7 @@ async function emptyDatabase() {
 }
 
 migrationContract('the PostgreSQL of our image', emptyDatabase);
+platformContract('the PostgreSQL of our image', emptyDatabase);
 
 describe('migrate, where more than one connection is needed to see it', () => {
   let database: Awaited<ReturnType<typeof emptyDatabase>>;
