@@ -9,12 +9,12 @@ const base = {
     ],
   },
   setupFiles: ['<rootDir>/test/jest-console.js'],
-  // An embedded database takes seconds to open, on a busy machine more; a test that hangs still ends.
-  testTimeout: 60_000,
 };
 
 /** unit: no I/O, or an embedded database; integration and e2e: see CONTRIBUTING.md. */
 export default {
+  // An embedded database takes seconds to open, on a busy machine more; a test that hangs still ends.
+  testTimeout: 60_000,
   projects: [
     { ...base, displayName: 'unit', testMatch: ['<rootDir>/packages/*/test/unit/**/*.test.ts'] },
     {
