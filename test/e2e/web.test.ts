@@ -1,23 +1,13 @@
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
+import { browserIsThere, openBrowser, settled } from '../browser.ts';
 import { sha256, startAiOnHost } from './ai.ts';
 import { REPOSITORY } from './images.ts';
 import { ADMIN_PASSWORD, AI_KEY, Installation } from './installation.ts';
 
 jest.setTimeout(900_000);
-
-const CHROMIUM = process.env.KG_CHROMIUM ?? '/usr/bin/chromium';
-const there = existsSync(CHROMIUM);
-if (!there) {
-  if (process.env.KG_REQUIRE_BROWSER === '1')
-    throw new Error(`KG_REQUIRE_BROWSER=1, and there is no ${CHROMIUM}`);
-  console.warn(
-    `** No ${CHROMIUM}: the web app was NOT tested in a browser. KG_REQUIRE_BROWSER=1 demands it. **`,
-  );
-}
 
 const TEXT = `Ada Lovelace wrote to Charles Babbage. Charles Babbage designed the Analytical Engine.
 Luigi Menabrea described the Analytical Engine. Ada Lovelace translated Luigi Menabrea. Mary Somerville taught Ada Lovelace.
@@ -32,7 +22,7 @@ const NAMES = [
   'Pierre Laplace',
 ];
 
-(there ? describe : describe.skip)('the web app in a browser', () => {
+(browserIsThere() ? describe : describe.skip)('the web app in a browser', () => {
   let kg: Installation;
   let ai: Awaited<ReturnType<typeof startAiOnHost>>;
   let browser: Browser;
@@ -50,19 +40,7 @@ const NAMES = [
       KG_EMBEDDING: 'local',
     };
     await kg.ok(['up', '--yes'], { env });
-    browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      // Without the background flags a machine without a way out sees many refused connections.
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
+    browser = await openBrowser();
     page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
     page.setDefaultTimeout(20_000);
     page.on('pageerror', (error) => problems.push(String(error)));
@@ -141,15 +119,3 @@ const NAMES = [
     expect(problems).toEqual([]);
   });
 });
-
-/** Runs in the page: the drawing has stopped moving since the call before. */
-function settled(): boolean {
-  // biome-ignore lint/suspicious/noExplicitAny: the page's globals; this project's types are node's
-  const scope = globalThis as any;
-  const now: string = [...scope.document.querySelectorAll('[data-testid=graph] [transform]')]
-    .map((node: { getAttribute(name: string): string }) => node.getAttribute('transform'))
-    .join();
-  const same = scope.kgBefore === now;
-  scope.kgBefore = now;
-  return same;
-}
