@@ -7,54 +7,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ADMIN_PASSWORD, AI_KEY, Installation } from '../test/e2e/installation.ts';
+import { embedded } from './embedded.ts';
+import { type Comparison, compare, median, row, type Timed } from './measure.ts';
 
-interface Comparison {
-  name: string;
-  ours: string;
-  peer: string;
-  /** Medians, in milliseconds. */
-  oursMs: number;
-  peerMs: number;
-  runs: number;
-}
-
-type Command = { show: string; run: () => void; before?: () => void };
-
-/** Medians of `runs` runs of each, taken in turns after one that does not count. */
-function compare(name: string, ours: Command, peer: Command, runs: number): Comparison {
-  const times = { ours: [] as number[], peer: [] as number[] };
-  for (let index = -1; index < runs; index++) {
-    for (const [side, command] of [
-      ['ours', ours],
-      ['peer', peer],
-    ] as const) {
-      command.before?.();
-      const started = performance.now();
-      command.run();
-      if (index >= 0) times[side].push(performance.now() - started);
-    }
-  }
-  const result = {
-    name,
-    ours: ours.show,
-    peer: peer.show,
-    oursMs: median(times.ours),
-    peerMs: median(times.peer),
-    runs,
-  };
-  console.error(`${name}: ${line(result)}`);
-  return result;
-}
-
-const median = (values: number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-const milliseconds = (value: number): string =>
-  value < 1000 ? `${value.toFixed(0)} ms` : `${(value / 1000).toFixed(1)} s`;
-const line = ({ ours, peer, oursMs, peerMs }: Comparison): string =>
-  `\`${ours}\` ${milliseconds(oursMs)} | \`${peer}\` ${milliseconds(peerMs)} | **${(oursMs / peerMs).toFixed(2)}**`;
-
-const installation = await Installation.create();
+const installation = await Installation.create({ dev: false });
 await installation.processes.stop(); // it samples the process list, which would be measured along
+const first = embedded(true);
+const later = embedded(false);
 try {
   await installation.ok(['up', '--yes'], {
     env: {
@@ -64,66 +23,79 @@ try {
       KG_EMBEDDING: 'local',
     },
   });
-  const env = composeEnvironment(await installation.ok(['env']).then(({ stdout }) => stdout));
-  const command = (show: string, file: string, args: string[], before?: () => void): Command => ({
-    show,
-    run: () =>
-      void execFileSync(file, args, { cwd: installation.root, env, stdio: ['ignore', 'ignore', 'pipe'] }),
-    ...(before ? { before } : {}),
+  const env = composeEnvironment((await installation.ok(['env'])).stdout);
+  const execute = (file: string, ...args: string[]) =>
+    execFileSync(file, args, { cwd: installation.root, env, stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+  const timed = (file: string, ...args: string[]): Timed => ({
+    show: [file.replace('./', ''), ...args].join(' '),
+    run: () => void execute(file, ...args),
   });
-  const shim = (...args: string[]) => command(`operator.sh ${args.join(' ')}`, './operator.sh', args);
-  const operator = `${installation.prefix}-operator`;
-  const results = [
-    compare('status', shim('status'), command('docker compose ps', 'docker', ['compose', 'ps']), 20),
-    compare(
-      'status (versus what it must do)',
-      shim('status'),
-      command('docker exec node -e 0', 'docker', ['exec', operator, 'node', '-e', '0']),
-      20,
+  const down = () => void execute('docker', 'compose', 'down');
+  const floor: Timed = {
+    ...timed('docker', 'exec', `${installation.prefix}-operator`, 'node', '-e', '0'),
+    show: 'docker exec … node -e 0',
+  };
+  const composeUp = timed('docker', 'compose', 'up', '-d', '--wait');
+
+  const results: Comparison[] = [
+    await compare('status', timed('./operator.sh', 'status'), timed('docker', 'compose', 'ps'), 25),
+    await compare(
+      'status, and what any command in the operator costs',
+      timed('./operator.sh', 'status'),
+      floor,
+      25,
     ),
-    compare(
-      '--help of the engine',
-      shim('migrate', '--help'),
-      command('docker exec node -e 0', 'docker', ['exec', operator, 'node', '-e', '0']),
-      20,
+    await compare('help of an engine command', timed('./operator.sh', 'migrate', '--help'), floor, 25),
+    await compare(
+      'help of the shim',
+      timed('./operator.sh', 'help'),
+      { show: 'sh -c :', run: () => void execute('sh', '-c', ':') },
+      25,
     ),
-    compare('help of the shim', shim('help'), command('sh -c :', 'sh', ['-c', ':']), 20),
-    compare(
+    await compare('start of a running platform', timed('./operator.sh', 'start'), composeUp, 5),
+    await compare(
       'up, containers gone, images and data there',
-      { ...shim('up', '--yes'), before: down },
-      {
-        ...command('docker compose up -d --wait', 'docker', ['compose', 'up', '-d', '--wait']),
-        before: down,
-      },
+      { ...timed('./operator.sh', 'up', '--yes'), before: down },
+      { ...composeUp, before: down },
       3,
     ),
-    compare(
-      'start of a running platform',
-      shim('start'),
-      command('docker compose up -d --wait', 'docker', ['compose', 'up', '-d', '--wait']),
-      5,
-    ),
+    await compare('without Docker, first start', first.timed, { ...composeUp, before: down }, 3),
+    await compare('without Docker, later start', later.timed, { ...composeUp, before: down }, 3),
   ];
+  results.push({
+    name: 'memory of the whole platform',
+    ours: 'kg-operator dev',
+    peer: 'docker stats, all containers',
+    oursValue: median(later.memory),
+    peerValue: containerMegabytes(
+      execute('docker', 'compose', 'stats', '--no-stream', '--format', '{{.MemUsage}}'),
+    ),
+    unit: 'MB',
+  });
+  report(results);
+} finally {
+  first.cleanUp();
+  later.cleanUp();
+  await installation.destroy();
+}
+
+function report(results: Comparison[]): void {
+  const machine = `${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
+  const docker = execFileSync('docker', ['version', '--format', 'Docker {{.Server.Version}}'], {
+    encoding: 'utf8',
+  }).trim();
+  const compose = execFileSync('docker', ['compose', 'version', '--short'], { encoding: 'utf8' }).trim();
   const table = [
-    `${new Date().toISOString().slice(0, 10)}, ${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GiB, ${version('docker', ['version', '--format', 'Docker {{.Server.Version}}'])}, compose ${version('docker', ['compose', 'version', '--short'])}:`,
+    `${new Date().toISOString().slice(0, 10)}, ${machine}, ${docker}, compose ${compose}:`,
     '',
     '| what | ours | peer | ratio |',
     '|---|---|---|---|',
-    ...results.map((result) => `| ${result.name} | ${line(result)} |`),
+    ...results.map(row),
   ].join('\n');
   const readme = join(import.meta.dirname, 'README.md');
-  const text = readFileSync(readme, 'utf8').replace(
-    /(<!-- table -->\n)[\s\S]*(<!-- end -->)/,
-    `$1${table}\n$2`,
-  );
-  writeFileSync(readme, text);
+  const text = readFileSync(readme, 'utf8');
+  writeFileSync(readme, text.replace(/(<!-- table -->\n)[\s\S]*(<!-- end -->)/, `$1${table}\n$2`));
   console.log(table);
-
-  function down(): void {
-    execFileSync('docker', ['compose', 'down'], { cwd: installation.root, env, stdio: 'ignore' });
-  }
-} finally {
-  await installation.destroy();
 }
 
 /** The `export NAME='value'` lines of `operator.sh env`, over this process's environment. */
@@ -132,6 +104,11 @@ function composeEnvironment(exports: string): NodeJS.ProcessEnv {
   return { ...process.env, ...Object.fromEntries(pairs) };
 }
 
-function version(file: string, args: string[]): string {
-  return execFileSync(file, args, { encoding: 'utf8' }).trim();
+/** The sum of lines such as `45.21MiB / 1GiB`. */
+function containerMegabytes(stats: string): number {
+  const units: Record<string, number> = { KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+  const used = [...stats.matchAll(/^([\d.]+)(KiB|MiB|GiB) \//gm)];
+  return (
+    used.reduce((sum, [, value, unit]) => sum + Number(value) * (units[unit ?? ''] ?? Number.NaN), 0) / 1e6
+  );
 }
