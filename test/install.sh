@@ -5,5 +5,5 @@ set -eu
 if [ ! -f node_modules/.package-lock.json ] || [ -n "$(find package-lock.json -newer node_modules/.package-lock.json)" ]; then
   echo 'Installing dependencies' >&2
   # Not `npm ci`: it refuses a lock file that was written against a mirror without other platforms' optional packages.
-  npm install --no-save --no-audit --no-fund >&2
+  npm install --no-save --no-audit --no-fund --loglevel=error >&2
 fi
