@@ -1,11 +1,17 @@
 // Bundles the engine: every command an entry point, shared code in chunks, so that a command loads only what it needs.
+//   node packages/engine/build.js [FOLDER]   into FOLDER instead of here, with the package's own files beside it
 import { execFileSync } from 'node:child_process';
-import { globSync, rmSync } from 'node:fs';
+import { cpSync, globSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
-process.chdir(fileURLToPath(new URL('.', import.meta.url)));
-rmSync('dist', { recursive: true, force: true });
+const here = fileURLToPath(new URL('.', import.meta.url));
+const target = resolve(process.argv[2] ?? here);
+process.chdir(here);
+rmSync(join(target, 'dist'), { recursive: true, force: true });
+if (target !== resolve(here))
+  for (const path of ['package.json', 'bin', 'demo']) cpSync(path, join(target, path), { recursive: true });
 
 // dockerode can reach Docker over SSH and serve BuildKit sessions over gRPC. The engine does neither, and both would be loaded
 // at every start: in their place stands a module that says so if it is ever used.
@@ -25,8 +31,9 @@ const unused = {
 
 const result = await build({
   entryPoints: ['src/main.ts', 'src/cli/help.ts', ...globSync('src/commands/**/*.ts')],
+  absWorkingDir: here,
   outbase: 'src',
-  outdir: 'dist',
+  outdir: join(target, 'dist'),
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -44,6 +51,6 @@ const result = await build({
     js: "import{createRequire as __cr}from'node:module';import{fileURLToPath as __fp}from'node:url';import{dirname as __dn}from'node:path';const require=__cr(import.meta.url);const __filename=__fp(import.meta.url);const __dirname=__dn(__filename);",
   },
 });
-execFileSync('oclif', ['manifest'], { stdio: ['ignore', 'ignore', 'inherit'] });
+execFileSync('oclif', ['manifest'], { cwd: target, stdio: ['ignore', 'ignore', 'inherit'] });
 const bytes = Object.values(result.metafile.outputs).reduce((sum, { bytes }) => sum + bytes, 0);
 console.log(`engine: dist ${(bytes / 1e6).toFixed(1)} MB`);

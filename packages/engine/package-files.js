@@ -1,15 +1,25 @@
 // What the npm package holds besides the bundle: copied in before `npm pack` (prepack) and removed after it (postpack), because a copy
 // that stayed would shadow the repository's own migrations.
+//   node packages/engine/package-files.js [FOLDER] [--web=FOLDER] [--remove]
 import { cpSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
-process.chdir(fileURLToPath(new URL('.', import.meta.url)));
+const here = fileURLToPath(new URL('.', import.meta.url));
+const repository = join(here, '../..');
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { web: { type: 'string' }, remove: { type: 'boolean' } },
+});
+const folder = resolve(positionals[0] ?? here);
 const copies = {
-  'schema/migrations': '../../schema/migrations',
-  web: '../web/dist',
-  LICENSE: '../../LICENSE',
-  'README.md': '../../docs/embedded.md',
+  'schema/migrations': join(repository, 'schema/migrations'),
+  web: resolve(values.web ?? join(repository, 'packages/web/dist')),
+  LICENSE: join(repository, 'LICENSE'),
+  'README.md': join(repository, 'docs/embedded.md'),
 };
-for (const path of ['schema', 'web', 'LICENSE', 'README.md']) rmSync(path, { recursive: true, force: true });
-if (!process.argv.includes('--remove'))
-  for (const [to, from] of Object.entries(copies)) cpSync(from, to, { recursive: true });
+for (const [to, from] of Object.entries(copies)) {
+  rmSync(join(folder, to.split('/')[0]), { recursive: true, force: true });
+  if (!values.remove) cpSync(from, join(folder, to), { recursive: true });
+}

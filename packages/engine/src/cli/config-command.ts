@@ -14,6 +14,8 @@ export abstract class ConfigCommand extends OperatorCommand {
 
   /** The configuration database, its key checked. @throws SchemaMissing, WrongEncryptionKey */
   protected async database(): Promise<Kysely<Tables>> {
+    // Where there is no database, that is what to say, and not that its key is missing.
+    await this.context.databaseSettings();
     const db = this.context.configDatabase();
     try {
       await ensureFingerprint(db, this.encryptionKey);
