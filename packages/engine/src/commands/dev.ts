@@ -54,6 +54,12 @@ export default class Dev extends OperatorCommand {
     const { flags } = await this.parse(Dev);
     if (flags.data !== undefined) this.environment = { ...process.env, KG_DATA: flags.data };
     const { settings, signal } = this.context;
+    if (settings.mode === 'containers') {
+      throw new OperatorError('ON_THE_HOST', 'dev is the platform without containers; here they are', {
+        exitCode: EXIT.precondition,
+        hint: './operator.sh up, or on a host without Docker: npx kg-operator dev',
+      });
+    }
     const setup = await collectSetup(flags);
     if (flags.reset) await this.#reset(settings.dataDirectory, flags.confirm);
 

@@ -5,7 +5,8 @@ import type { GarageAdmin } from '../adapters/garage.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { storeApiKey } from './api-key.ts';
 import { ensureFingerprint } from './fingerprint.ts';
-import { type Actor, type Change, recordChange } from './history.ts';
+import type { Actor, Change } from './history.ts';
+import { storedObjectStore, storeObjectStore } from './object-store.ts';
 
 const BUCKET = 'kg-documents';
 const KEY_NAME = 'kg-platform';
@@ -51,13 +52,7 @@ async function assignSingleNode(garage: GarageAdmin): Promise<boolean> {
 
 async function storeCredentials(db: Kysely<Tables>, input: ObjectStoreInput) {
   return db.transaction().execute(async (trx) => {
-    const row = await trx
-      .selectFrom('kg_api.platform_settings')
-      .select('value')
-      .where('key', '=', 'object_store')
-      .forUpdate()
-      .executeTakeFirst();
-    const stored = row?.value as unknown as ObjectStoreSettings | undefined;
+    const stored = await storedObjectStore(trx);
     const credential = await trx
       .selectFrom('kg_api.system_api_keys')
       .select('ciphertext')
@@ -83,22 +78,16 @@ async function storeCredentials(db: Kysely<Tables>, input: ObjectStoreInput) {
     const settings: ObjectStoreSettings = {
       endpoint: input.endpoint,
       region: 'garage',
-      bucket: stored?.bucket ?? BUCKET,
+      bucket: keep ? stored.bucket : BUCKET,
       accessKeyId,
     };
+    await storeObjectStore(trx, input, stored, settings);
     await storeApiKey(trx, {
       provider: 'garage',
       key: secretAccessKey,
       encryptionKey: input.encryptionKey,
       actor: input.actor,
     });
-    const value = JSON.stringify(settings);
-    await trx
-      .insertInto('kg_api.platform_settings')
-      .values({ key: 'object_store', value })
-      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, updated_at: new Date() }))
-      .execute();
-    await recordChange(trx, input, stored ? 'update' : 'create', 'object storage', { ...settings });
     return { settings, secretAccessKey, changed: true };
   });
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
   type ConnectionSettings,
@@ -20,7 +21,7 @@ import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { count } from '../model/plan.ts';
 import { databaseSettings, infrastructureSecret, type Settings } from '../model/settings.ts';
 import { type OpenDatabase, openOwn } from './database-access.ts';
-import { readDevRecord, removeDevRecord, writeDevRecord } from './dev-record.ts';
+import { type DevRecord, findDev, readDevRecord, removeDevRecord, writeDevRecord } from './dev-record.ts';
 import { ensureSecrets } from './secrets.ts';
 
 export interface DevOptions {
@@ -123,27 +124,34 @@ export async function startPlatform(options: DevOptions): Promise<RunningPlatfor
   }
 }
 
+/** How long a command that only looks, or changes a setting, is waited for. */
+const LOCK_WAIT_MS = 10_000;
+
 async function openAny(options: DevOptions): Promise<OpenDatabase> {
   const { settings, postgresPort, onFailure } = options;
   if (settings.mode !== 'embedded')
     return { connection: databaseSettings(settings), close: async () => undefined };
-  try {
-    return await listen(
-      () => openOwn(settings, { port: postgresPort, command: 'kg-operator dev', onFailure }),
-      postgresPort,
-    );
-  } catch (error) {
-    const running =
-      error instanceof OperatorError &&
-      error.code === 'LOCKED' &&
-      (await readDevRecord(settings.dataDirectory));
-    if (!running) throw error;
-    throw new OperatorError('LOCKED', `it is running already: ${running.url} (process ${running.pid})`, {
-      exitCode: EXIT.locked,
-      hint: 'stop that one with Ctrl-C, or use another --data directory',
-      cause: error,
-    });
+  const own = { port: postgresPort, command: 'kg-operator dev', onFailure };
+  const deadline = Date.now() + LOCK_WAIT_MS;
+  for (;;) {
+    try {
+      return await listen(() => openOwn(settings, own), postgresPort);
+    } catch (error) {
+      if (!(error instanceof OperatorError) || error.code !== 'LOCKED') throw error;
+      const running = await readDevRecord(settings.dataDirectory);
+      if (running && (await findDev(settings.dataDirectory))) throw alreadyRunning(running, error);
+      if (Date.now() > deadline) throw error;
+    }
+    await sleep(200);
   }
+}
+
+function alreadyRunning({ url, pid }: DevRecord, cause: unknown): OperatorError {
+  return new OperatorError('LOCKED', `it is running already: ${url} (process ${pid})`, {
+    exitCode: EXIT.locked,
+    hint: 'stop that one with Ctrl-C, or use another --data directory',
+    cause,
+  });
 }
 
 /** Embedded: migrates. Otherwise only looks: when a database that others may use is changed is for a person to say. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { constants, copyFile, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasDatabase } from '../database/embedded.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
@@ -43,8 +43,9 @@ export async function ensureSecrets(dataDirectory: string): Promise<boolean> {
   lines.unshift(
     '# Written once, by kg-operator. Keep a copy elsewhere: without it the data beside it cannot be read.',
   );
-  await placeNew(path, `${lines.join('\n')}\n`);
-  return true;
+  if (await placeNew(path, `${lines.join('\n')}\n`)) return true;
+  await checkSecrets(path);
+  return false;
 }
 
 /** Every secret is there in its form, and nobody else can read them. */
@@ -74,10 +75,12 @@ async function holdsFiles(folder: string): Promise<boolean> {
   return entries.some((entry) => entry.isFile());
 }
 
-/** A link fails where a rename would replace; the temporary file is complete and on the disk before. */
-async function placeNew(path: string, text: string): Promise<void> {
-  const temporary = `${path}.tmp.${process.pid}`;
-  await rm(temporary, { force: true });
+/**
+ * A link fails where a rename would replace; the temporary file is complete and on the disk before. Returns false when another process
+ * was faster.
+ */
+async function placeNew(path: string, text: string): Promise<boolean> {
+  const temporary = `${path}.tmp.${randomBytes(6).toString('hex')}`;
   const file = await open(temporary, 'wx', 0o600);
   try {
     await file.writeFile(text);
@@ -86,7 +89,14 @@ async function placeNew(path: string, text: string): Promise<void> {
     await file.close();
   }
   try {
-    await link(temporary, path);
+    // Some file systems (exFAT, some network ones) have no links.
+    await link(temporary, path).catch((error: NodeJS.ErrnoException) =>
+      error.code === 'EEXIST' ? Promise.reject(error) : copyFile(temporary, path, constants.COPYFILE_EXCL),
+    );
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   } finally {
     await rm(temporary, { force: true });
   }
