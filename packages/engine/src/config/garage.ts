@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { type ObjectStoreSettings, openCredential, Secret, type Tables } from '@kg-operator/config';
+import {
+  isFileStore,
+  type ObjectStoreSettings,
+  openCredential,
+  Secret,
+  type Tables,
+} from '@kg-operator/config';
 import type { Kysely } from 'kysely';
 import type { GarageAdmin } from '../adapters/garage.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
@@ -68,8 +74,9 @@ async function storeCredentials(db: Kysely<Tables>, input: ObjectStoreInput) {
       };
     }
     // Garage's own form: "GK" and 12 random bytes, and 32 random bytes, in hexadecimal.
-    const keep = stored && credential;
-    const accessKeyId = keep ? stored.accessKeyId : `GK${randomBytes(12).toString('hex')}`;
+    const before = stored && !isFileStore(stored) ? stored : undefined;
+    const keep = before && credential;
+    const accessKeyId = keep ? before.accessKeyId : `GK${randomBytes(12).toString('hex')}`;
     const secretAccessKey = new Secret(
       keep
         ? await openCredential(input.encryptionKey, 'garage', credential.ciphertext)
@@ -78,7 +85,7 @@ async function storeCredentials(db: Kysely<Tables>, input: ObjectStoreInput) {
     const settings: ObjectStoreSettings = {
       endpoint: input.endpoint,
       region: 'garage',
-      bucket: keep ? stored.bucket : BUCKET,
+      bucket: before?.bucket ?? BUCKET,
       accessKeyId,
     };
     await storeObjectStore(trx, input, stored, settings);

@@ -12,6 +12,7 @@ import { setAdmin } from '../../src/config/admin.ts';
 import { setAiProvider } from '../../src/config/ai-provider.ts';
 import { setApiKey } from '../../src/config/api-key.ts';
 import { setEmbedding } from '../../src/config/embedding.ts';
+import { configureFileStore } from '../../src/config/file-store.ts';
 import { ensureFingerprint } from '../../src/config/fingerprint.ts';
 import { configureObjectStore } from '../../src/config/garage.ts';
 import { type EmbeddedDatabase, migratedDatabase } from '../embedded-database.ts';
@@ -260,5 +261,51 @@ describe('configuration', () => {
         .executeTakeFirstOrThrow();
       return { objectStore: await openCredential(encryptionKey, 'garage', row.ciphertext) };
     }
+  });
+
+  describe('files or Garage', () => {
+    const garage = () =>
+      configureObjectStore(database.db, fakeGarage().admin, { encryptionKey, endpoint, actor });
+    const files = () => configureFileStore(database.db, { actor });
+    const storedEndpoint = async () => {
+      const row = await database.db
+        .selectFrom('kg_api.platform_settings')
+        .select('value')
+        .executeTakeFirstOrThrow();
+      return (row.value as unknown as { endpoint: string }).endpoint;
+    };
+
+    test('without documents one replaces the other', async () => {
+      await files();
+      expect(await garage()).toMatchObject({
+        changed: true,
+        endpoint,
+        bucket: 'kg-documents',
+        accessKeyId: expect.stringMatching(/^GK/),
+      });
+      await files();
+      expect(await storedEndpoint()).toBe('file:objects');
+    });
+
+    test('documents are not left behind in either', async () => {
+      const document = {
+        title: 't',
+        object_key: 'k',
+        bytes: 1,
+        sha256: 'a'.repeat(64),
+        created_by: 'tester',
+      };
+      for (const [first, second] of [
+        [files, garage],
+        [garage, files],
+      ] as const) {
+        await first();
+        const before = await storedEndpoint();
+        await database.db.insertInto('kg_api.documents').values(document).execute();
+        await expect(second()).rejects.toMatchObject({ code: 'STORE_IN_USE', exitCode: 3 });
+        expect(await storedEndpoint()).toBe(before);
+        await database.db.deleteFrom('kg_api.documents').execute();
+      }
+    });
   });
 });
