@@ -15,6 +15,7 @@ const base = {
 export default {
   // An embedded database takes seconds to open, on a busy machine more; a test that hangs still ends.
   testTimeout: 60_000,
+  globalSetup: '<rootDir>/test/jest-temporary.js',
   projects: [
     { ...base, displayName: 'unit', testMatch: ['<rootDir>/packages/*/test/unit/**/*.test.ts'] },
     {

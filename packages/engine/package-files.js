@@ -14,12 +14,12 @@ const { values, positionals } = parseArgs({
 });
 const folder = resolve(positionals[0] ?? here);
 const copies = {
-  'schema/migrations': join(repository, 'schema/migrations'),
+  schema: join(repository, 'schema'),
   web: resolve(values.web ?? join(repository, 'packages/web/dist')),
   LICENSE: join(repository, 'LICENSE'),
   'README.md': join(repository, 'docs/embedded.md'),
 };
 for (const [to, from] of Object.entries(copies)) {
-  rmSync(join(folder, to.split('/')[0]), { recursive: true, force: true });
+  rmSync(join(folder, to), { recursive: true, force: true });
   if (!values.remove) cpSync(from, join(folder, to), { recursive: true });
 }

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import {
   type Answer,
   begin,
@@ -34,6 +36,10 @@ export interface ApiAnswer<T = Record<string, unknown>> {
   status: number;
   body: T;
 }
+
+const fitsSchema = new Ajv2020({ strictRequired: false, strictTypes: false }).compile(
+  JSON.parse(readFileSync(join(REPOSITORY, 'schema/json/document.schema.json'), 'utf8')),
+);
 
 /** What `docker inspect` says that the tests look at. */
 export interface Inspected {
@@ -118,10 +124,12 @@ export class Installation {
   ): Promise<{ code: number; document: JsonDocument<T>; result: Result }> {
     const result = await this.run([...args, '--json'], options);
     try {
-      return { code: result.code, document: JSON.parse(result.stdout) as JsonDocument<T>, result };
+      const document = JSON.parse(result.stdout) as JsonDocument<T>;
+      if (!fitsSchema(document)) throw new Error(JSON.stringify(fitsSchema.errors));
+      return { code: result.code, document, result };
     } catch (error) {
       throw new Error(
-        `${result.command}: stdout is not one JSON document\n${result.stdout}\n${result.stderr}`,
+        `${result.command}: stdout is not one JSON document as the schema describes it\n${result.stdout}\n${result.stderr}`,
         {
           cause: error,
         },

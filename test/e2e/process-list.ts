@@ -32,6 +32,7 @@ export async function watchProcesses(): Promise<ProcessList> {
   return {
     seen,
     async stop() {
+      if (child.killed) return;
       seen();
       const ended = once(child, 'exit');
       child.kill();

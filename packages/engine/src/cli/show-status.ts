@@ -1,4 +1,4 @@
-import type { StatusReport } from '../commands/status.ts';
+import type { StatusReport } from '../checks/report.ts';
 import { paint } from './style.ts';
 import { table } from './table.ts';
 

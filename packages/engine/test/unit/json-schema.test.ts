@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { reportOf } from '../../src/checks/report.ts';
+import type { StepKind } from '../../src/model/plan.ts';
+import { planStart } from '../../src/plan/start.ts';
+import { planStop } from '../../src/plan/stop.ts';
+import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
+
+const validator = (name: string) => {
+  const url = new URL(`../../../../schema/json/${name}.schema.json`, import.meta.url);
+  return new Ajv2020({
+    strict: true,
+    allowUnionTypes: true,
+    strictRequired: false,
+    strictTypes: false,
+  }).compile(JSON.parse(readFileSync(url, 'utf8')));
+};
+/** The schema's complaints about a value; none when it fits. Values go through JSON, as they do for a reader. */
+const complaints = (validate: ReturnType<typeof validator>, value: unknown) => {
+  validate(JSON.parse(JSON.stringify(value)));
+  return validate.errors ?? [];
+};
+
+describe('the JSON schemas describe what is printed', () => {
+  test('plans, every kind of step among them', () => {
+    const validate = validator('plan');
+    const observed = [emptyHost(), unconfigured(), runningPlatform()];
+    const plans = observed.flatMap((one) => [
+      planStart(one, { infrastructure: true, application: true }),
+      planStop(one, { keepInfrastructure: false, services: [] }),
+    ]);
+    for (const plan of plans) expect(complaints(validate, plan)).toEqual([]);
+    const kinds: Record<StepKind, boolean> = {
+      'compose-up': true,
+      'compose-stop': true,
+      'wait-healthy': true,
+      migrate: true,
+      'check-encryption-key': true,
+      'configure-object-store': true,
+      'require-configuration': true,
+      probe: true,
+    };
+    expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(
+      new Set(Object.keys(kinds)),
+    );
+    expect(complaints(validate, { ...plans[0], steps: [{ kind: 'drop-everything' }] })).not.toEqual([]);
+  });
+
+  test('status, in every state', () => {
+    const validate = validator('status');
+    for (const observed of [emptyHost(), unconfigured(), runningPlatform()]) {
+      expect(complaints(validate, reportOf(observed, '0.1.0', 'http://localhost:3000'))).toEqual([]);
+    }
+    expect(complaints(validate, { ...reportOf(emptyHost(), '0.1.0', ''), password: 'x' })).not.toEqual([]);
+  });
+
+  test('the document around them', () => {
+    const validate = validator('document');
+    const document = { schemaVersion: 1, ok: true, command: 'status', data: {}, warnings: [] };
+    expect(complaints(validate, document)).toEqual([]);
+    const { data, ...rest } = document;
+    expect(data).toEqual({});
+    expect(
+      complaints(validate, { ...rest, ok: false, error: { code: 'LOCKED', message: 'busy', hint: 'wait' } }),
+    ).toEqual([]);
+    expect(complaints(validate, rest)).not.toEqual([]);
+    expect(
+      complaints(validate, { ...rest, ok: false, error: { code: 'X', message: 'y', argv: ['secret'] } }),
+    ).not.toEqual([]);
+  });
+});
