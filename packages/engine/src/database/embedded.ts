@@ -1,7 +1,8 @@
 import { closeSync, existsSync, fsyncSync, openSync } from 'node:fs';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
+import { EXIT, OperatorError } from '../model/errors.ts';
 
 /** Where in a data directory the database is. */
 export function databaseFolder(dataDirectory: string): string {
@@ -23,6 +24,7 @@ export function hasDatabase(dataDirectory: string): boolean {
 /**
  * Opens the embedded PostgreSQL with AGE of a data directory, and makes it first if there is none. Only one process may do so at a time:
  * the caller holds the directory's lock.
+ * @throws OperatorError DATABASE_DAMAGED when the folder holds something that is no database
  *
  * PGlite itself neither calls fsync (it starts PostgreSQL with -F) nor passes it on to the disk. Both are put right here, so that what
  * was committed survives a power cut as well as a kill.
@@ -47,6 +49,7 @@ export async function openEmbedded(dataDirectory: string): Promise<PGlite> {
   const mark = creationMark(dataDirectory);
   const isNew = !hasDatabase(dataDirectory);
   if (isNew) {
+    if (!existsSync(mark)) await assertNothingThere(databaseFolder(dataDirectory));
     await rm(databaseFolder(dataDirectory), { recursive: true, force: true });
     await (await open(mark, 'w', 0o600)).close();
     await mkdir(databaseFolder(dataDirectory), { mode: 0o700 });
@@ -68,6 +71,20 @@ export async function openEmbedded(dataDirectory: string): Promise<PGlite> {
     await rm(mark);
   }
   return pglite;
+}
+
+/** Only what a creation that was cut short left behind is cleared away; files of which nobody knows what they are may be data. */
+async function assertNothingThere(folder: string): Promise<void> {
+  const names = existsSync(folder) ? await readdir(folder) : [];
+  if (names.length === 0) return;
+  throw new OperatorError(
+    'DATABASE_DAMAGED',
+    `${folder} holds files, but no PG_VERSION: it is no whole database`,
+    {
+      exitCode: EXIT.precondition,
+      hint: 'put back what is missing from a copy, or move the folder away to begin anew',
+    },
+  );
 }
 
 /** The part of Emscripten's file system that is touched: https://emscripten.org/docs/api_reference/Filesystem-API.html */
