@@ -10,7 +10,7 @@ set -eu
 cd "$FAKE_DOCKER"
 { printf '%s\0' "$#"; if [ $# -gt 0 ]; then printf '%s\0' "$@"; fi; } >>calls
 n=0
-[ ! -e count ] || read -r n <count
+[ ! -e count ] || read -r n <count || n=0 # an earlier call may have been killed while it wrote
 n=$((n + 1))
 echo "$n" >count
 env -0 >"env.$n"
