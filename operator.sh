@@ -226,11 +226,12 @@ teardown() { # keeps data and .env unless --volumes
   fi
   cd / && unset COMPOSE_FILE COMPOSE_ENV_FILES # Compose then goes by its labels: needs no .env, and sees what earlier settings started
   compose down --remove-orphans ${VOLUMES:+--volumes}
-  [ -n "$VOLUMES" ] && [ -n "$HAS_ENV" ] || return 0
-  mv "$KG_ROOT/.env" "$KG_ROOT/.env.removed-$(date -u +%Y%m%dT%H%M%SZ)"
-  say "The data is gone. .env is now .env.removed-<time>: it still opens backups; delete it if there are none"
+  [ -n "$VOLUMES" ] || return 0
+  left=$(docker volume ls -q --filter "label=com.docker.compose.project=$CONTAINER_PREFIX") || left=unknown # compose passes over those in use
+  [ -z "$left" ] || fail 6 VOLUMES_LEFT "not removed, still in use: $left" 'stop what uses them (docker ps --filter volume=NAME), then again'
+  if [ -n "$HAS_ENV" ]; then removed=.env.removed-$(date -u +%Y%m%dT%H%M%SZ) && mv "$KG_ROOT/.env" "$KG_ROOT/$removed"; fi
+  say "The data is gone.${HAS_ENV:+ .env is now $removed: it still opens backups; delete it if there are none}"
 }
-
 own_command() { # the checks, one report of all they found, the command
   case $COMMAND in init | up | start | teardown) docker_is_ready ;; esac
   case $COMMAND$DRY_RUN in up | start) port_is_free API_PORT "$API_PORT" && port_is_free WEB_PORT "$WEB_PORT" ;; esac
@@ -268,7 +269,6 @@ own_command() { # the checks, one report of all they found, the command
   [ -z "$JSON" ] || printf '{"schemaVersion":1,"ok":true,"command":"%s","data":{},"warnings":[]}\n' "$COMMAND"
 }
 ended() { case $1 in 1 | 12[567]) exit 6 ;; *) exit "$1" ;; esac } # docker compose's exit code as ours
-
 main() {
   JSON='' QUIET='' NO_INPUT='' YES='' DEV='' VOLUMES='' CONFIRM='' DRY_RUN='' HELP='' OTHER='' FINDINGS='' FINDINGS_EXIT='' own='' previous=''
   COMMAND=${1:-help} && shift "$(($# > 0))"

@@ -349,6 +349,19 @@ describe.each(SHELLS)('lifecycle under %s', (_name, shell) => {
       },
     );
 
+    test('a volume that something else still uses: said, with .env where it was', async () => {
+      install.given('volumes', 'kg_postgres-data').given('held');
+      const before = install.read('.env');
+      const result = await install.run(['teardown', '--volumes', '--confirm', 'kg', '--json']);
+      expect(result.code).toBe(6);
+      expect(errorOf(result)).toMatchObject({
+        code: 'VOLUMES_LEFT',
+        message: expect.stringContaining('kg_postgres-data'),
+      });
+      expect(result.stderr).not.toContain('is gone');
+      expect(install.read('.env')).toBe(before);
+    });
+
     test('goes by labels, so that a lost .env does not keep the data alive', async () => {
       spawnSync('rm', [join(install.root, '.env')]);
       expect((await install.run(['teardown', '--volumes', '--confirm', 'kg'])).code).toBe(0);
