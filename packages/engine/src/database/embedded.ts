@@ -14,11 +14,14 @@ function creationMark(dataDirectory: string): string {
   return join(dataDirectory, 'postgres.creating');
 }
 
+/** Whether the folder is only what a creation that was cut short has left. */
+export function isHalfMade(dataDirectory: string): boolean {
+  return existsSync(creationMark(dataDirectory));
+}
+
 /** Whether a data directory holds a database that was completely made. */
 export function hasDatabase(dataDirectory: string): boolean {
-  return (
-    existsSync(join(databaseFolder(dataDirectory), 'PG_VERSION')) && !existsSync(creationMark(dataDirectory))
-  );
+  return existsSync(join(databaseFolder(dataDirectory), 'PG_VERSION')) && !isHalfMade(dataDirectory);
 }
 
 /**
@@ -49,7 +52,7 @@ export async function openEmbedded(dataDirectory: string): Promise<PGlite> {
   const mark = creationMark(dataDirectory);
   const isNew = !hasDatabase(dataDirectory);
   if (isNew) {
-    if (!existsSync(mark)) await assertNothingThere(databaseFolder(dataDirectory));
+    if (!isHalfMade(dataDirectory)) await assertNothingThere(databaseFolder(dataDirectory));
     await rm(databaseFolder(dataDirectory), { recursive: true, force: true });
     await (await open(mark, 'w', 0o600)).close();
     await mkdir(databaseFolder(dataDirectory), { mode: 0o700 });

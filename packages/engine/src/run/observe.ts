@@ -31,7 +31,8 @@ async function declaredServices(
   const known = recall ? await serviceMemo.recall() : null;
   if (known) return known;
   const services = await compose.declaredServices();
-  await serviceMemo.renew(services);
+  // Without the memo the next look takes longer; a full disk must not keep a person from looking.
+  await serviceMemo.renew(services).catch(() => undefined);
   return services;
 }
 

@@ -33,7 +33,8 @@ export async function runPlan(
     });
     await journal.append({ run, event: 'run-finished' });
   } catch (error) {
-    await journal.append({ run, event: 'run-failed', error: messageOf(error) });
+    // A full disk may refuse the line; what failed is what a person must hear.
+    await journal.append({ run, event: 'run-failed', error: messageOf(error) }).catch(() => undefined);
     throw error;
   } finally {
     await release();

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { constants, copyFile, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { hasDatabase } from '../database/embedded.ts';
+import { databaseFolder, isHalfMade } from '../database/embedded.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { readEnvFile } from '../model/settings.ts';
 
@@ -26,7 +26,7 @@ export async function ensureSecrets(dataDirectory: string): Promise<boolean> {
     await checkSecrets(path);
     return false;
   }
-  if (hasDatabase(dataDirectory) || (await holdsFiles(join(dataDirectory, 'objects')))) {
+  if (await holdsData(dataDirectory)) {
     throw new OperatorError(
       'DATA_WITHOUT_ENV',
       `${path} is missing, but there is data that was locked with it`,
@@ -70,8 +70,15 @@ async function checkSecrets(path: string): Promise<void> {
   }
 }
 
+async function holdsData(dataDirectory: string): Promise<boolean> {
+  const rows = !isHalfMade(dataDirectory) && (await holdsFiles(databaseFolder(dataDirectory)));
+  return rows || (await holdsFiles(join(dataDirectory, 'objects')));
+}
+
+/** Only a folder that is not there is empty for sure: what can't be read may hold data, and fails. */
 async function holdsFiles(folder: string): Promise<boolean> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  if (!existsSync(folder)) return false;
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries.some((entry) => entry.isFile());
 }
 

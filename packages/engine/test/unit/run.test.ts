@@ -88,6 +88,18 @@ describe('runPlan', () => {
     await (await takeLock(context.settings.stateDirectory, 'next'))();
   });
 
+  test('a journal that cannot be written does not hide what failed', async () => {
+    const { context } = contextWith([]);
+    const written: string[] = [];
+    context.journal.append = async ({ event }) => {
+      if (event === 'run-failed') throw new Error('ENOSPC');
+      written.push(event);
+    };
+    const failing = plan({ kind: 'compose-stop', services: ['stuck'] });
+    await expect(runPlan(failing, context, 'kg-operator test', inOrder)).rejects.toThrow('cannot stop');
+    expect(written).toEqual(['run-started', 'step-started']);
+  });
+
   test('an interrupt lets the running step finish and starts no other', async () => {
     const abort = new AbortController();
     const { context, calls } = contextWith([], abort.signal);

@@ -100,3 +100,18 @@ onUnix('a file that others can read is refused', async () => {
   chmodSync(join(data, '.env'), 0o644);
   await expect(ensureSecrets(data)).rejects.toMatchObject({ code: 'SECRETS_READABLE', exitCode: 3 });
 });
+
+test('a folder that cannot be read may hold data: no new secrets', async () => {
+  const data = folder();
+  mkdirSync(data);
+  writeFileSync(join(data, 'objects'), 'not a folder');
+  await expect(ensureSecrets(data)).rejects.toThrow(/ENOTDIR/);
+  expect(readdirSync(data)).toEqual(['objects']);
+});
+
+test('a database that lost its PG_VERSION still counts as data', async () => {
+  const data = folder();
+  mkdirSync(join(data, 'postgres/base'), { recursive: true });
+  writeFileSync(join(data, 'postgres/base/1'), 'rows');
+  await expect(ensureSecrets(data)).rejects.toMatchObject({ code: 'DATA_WITHOUT_ENV' });
+});
