@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { type ConnectionSettings, Secret } from '@kg-operator/config';
-import { migrate, readLedger } from '../../packages/engine/src/database/migrate.ts';
 import { observeDatabase } from '../../packages/engine/src/database/observe.ts';
 import { type MigrationSession, openSession } from '../../packages/engine/src/database/session.ts';
+import { migrate, readLedger } from '../../packages/engine/src/migrations/migrate.ts';
 import { migration, migrationContract, tablesOf } from '../../packages/engine/test/contract/migrations.ts';
 import { platformContract } from '../../packages/engine/test/contract/platform.ts';
 import { docker, expectCode, run } from './command.ts';

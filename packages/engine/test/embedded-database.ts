@@ -2,9 +2,9 @@ import { PGlite } from '@electric-sql/pglite';
 import { age } from '@electric-sql/pglite-age';
 import type { Tables } from '@kg-operator/config';
 import { Kysely, PGliteDialect } from 'kysely';
-import { migrate } from '../src/database/migrate.ts';
-import { readMigrations } from '../src/database/migration-files.ts';
 import type { MigrationSession } from '../src/database/session.ts';
+import { readMigrations } from '../src/migrations/files.ts';
+import { migrate } from '../src/migrations/migrate.ts';
 
 export interface EmbeddedDatabase {
   db: Kysely<Tables>;

@@ -6,10 +6,10 @@ import {
   type Tables,
 } from '@kg-operator/config';
 import { type Kysely, sql } from 'kysely';
+import { listMigrationIds } from '../migrations/files.ts';
+import { compareWithLedger, readLedger } from '../migrations/migrate.ts';
 import { messageOf } from '../model/errors.ts';
 import type { DatabaseObservation } from '../model/observation.ts';
-import { compareWithLedger, readLedger } from './migrate.ts';
-import { listMigrationIds } from './migration-files.ts';
 
 const CONNECT_TIMEOUT_MS = 3000;
 

@@ -1,8 +1,8 @@
 import { requireConfiguration } from '../checks/configuration.ts';
 import { ensureFingerprint } from '../config/fingerprint.ts';
 import { configureObjectStore } from '../config/garage.ts';
-import { migrate } from '../database/migrate.ts';
-import { readMigrations } from '../database/migration-files.ts';
+import { readMigrations } from '../migrations/files.ts';
+import { migrate } from '../migrations/migrate.ts';
 import { messageOf } from '../model/errors.ts';
 import { count, type Step, type StepKind, type StepOf } from '../model/plan.ts';
 import { infrastructureSecret } from '../model/settings.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { migrate, readLedger } from '../../src/database/migrate.ts';
-import { type Migration, readMigrations } from '../../src/database/migration-files.ts';
 import type { MigrationSession } from '../../src/database/session.ts';
+import { type Migration, readMigrations } from '../../src/migrations/files.ts';
+import { migrate, readLedger } from '../../src/migrations/migrate.ts';
 import { OperatorError } from '../../src/model/errors.ts';
 
 /** An empty database; `close` also removes it. */

@@ -10,10 +10,10 @@ import { setAiProvider } from '../../src/config/ai-provider.ts';
 import { setEmbedding } from '../../src/config/embedding.ts';
 import { configureFileStore } from '../../src/config/file-store.ts';
 import { ensureFingerprint } from '../../src/config/fingerprint.ts';
-import { migrate } from '../../src/database/migrate.ts';
-import { readMigrations } from '../../src/database/migration-files.ts';
 import { observeDatabase } from '../../src/database/observe.ts';
 import { openSession } from '../../src/database/session.ts';
+import { readMigrations } from '../../src/migrations/files.ts';
+import { migrate } from '../../src/migrations/migrate.ts';
 
 export interface EmptyServer {
   settings: ConnectionSettings;

@@ -1,8 +1,8 @@
 import { parseDatabaseUrl } from '@kg-operator/config';
 import { Flags } from '@oclif/core';
 import { OperatorCommand } from '../../cli/base-command.ts';
-import { migrate } from '../../database/migrate.ts';
-import { readMigrations } from '../../database/migration-files.ts';
+import { readMigrations } from '../../migrations/files.ts';
+import { migrate } from '../../migrations/migrate.ts';
 import { count } from '../../model/plan.ts';
 
 export default class Migrate extends OperatorCommand {

@@ -1,6 +1,6 @@
 import { OperatorCommand } from '../../cli/base-command.ts';
-import { assertHistoryFits, compareWithLedger, readLedger } from '../../database/migrate.ts';
-import { readMigrations } from '../../database/migration-files.ts';
+import { readMigrations } from '../../migrations/files.ts';
+import { assertHistoryFits, compareWithLedger, readLedger } from '../../migrations/migrate.ts';
 import type { SchemaObservation } from '../../model/observation.ts';
 
 export default class MigrateStatus extends OperatorCommand {

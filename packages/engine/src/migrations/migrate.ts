@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { MigrationSession } from '../database/session.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import type { SchemaObservation } from '../model/observation.ts';
-import type { Migration } from './migration-files.ts';
-import type { MigrationSession } from './session.ts';
+import type { Migration } from './files.ts';
 
 /** A row of `kg_operator.schema_migrations`. */
 export interface AppliedMigration {

@@ -55,7 +55,7 @@ export async function readMigrations(directory = migrationsDirectory()): Promise
 /** `KG_MIGRATIONS_DIR`, the folder inside the package, or the one of the repository. */
 export function migrationsDirectory(): string {
   const here = fileURLToPath(new URL('.', import.meta.url));
-  // Bundled, this file is dist/*.js or dist/commands/**/*.js; as source, src/database/migration-files.ts.
+  // Bundled, this file is dist/*.js or dist/commands/**/*.js; as source, src/migrations/files.ts.
   const candidates = ['..', '../..', '../../..', '../../../..'].map((up) =>
     join(here, up, 'schema', 'migrations'),
   );
