@@ -51,6 +51,11 @@ const result = await build({
     js: "import{createRequire as __cr}from'node:module';import{fileURLToPath as __fp}from'node:url';import{dirname as __dn}from'node:path';const require=__cr(import.meta.url);const __filename=__fp(import.meta.url);const __dirname=__dn(__filename);",
   },
 });
+// It looks for its WebAssembly beside the module it was bundled into.
+cpSync(
+  fileURLToPath(import.meta.resolve('libpg-query/wasm/libpg-query.wasm')),
+  join(target, 'dist/libpg-query.wasm'),
+);
 execFileSync('oclif', ['manifest'], { cwd: target, stdio: ['ignore', 'ignore', 'inherit'] });
 const bytes = Object.values(result.metafile.outputs).reduce((sum, { bytes }) => sum + bytes, 0);
 console.log(`engine: dist ${(bytes / 1e6).toFixed(1)} MB`);

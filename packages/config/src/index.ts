@@ -3,5 +3,7 @@ export * from './encryption.ts';
 export * from './environment.ts';
 export * from './load-config.ts';
 export * from './passwords.ts';
+export * from './providers.ts';
 export * from './secret.ts';
+export * from './settings.ts';
 export * from './tables.ts';

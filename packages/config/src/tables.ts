@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, GeneratedAlways, JSONColumnType } from 'kysely';
+import type { AiOptions, AiProvider, EmbeddingProvider, Precision } from './providers.ts';
 
 /** `timestamptz` with a default: read as Date, rarely written. */
 type Timestamp = ColumnType<Date, Date | string | undefined, Date | string>;
@@ -9,9 +10,15 @@ export interface UsersTable {
   id: Identity;
   username: string;
   password_hash: string;
-  role: 'admin' | 'member';
+  role: Role;
   created_at: Timestamp;
   updated_at: Timestamp;
+  /** Null: may log in. */
+  disabled_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  /** Tokens issued before are refused. */
+  password_set_at: Timestamp;
+  /** `env:NAME` or `file:PATH`, where the password came from. */
+  password_source: string | null;
 }
 
 export interface AiProviderConfigTable {
@@ -21,6 +28,8 @@ export interface AiProviderConfigTable {
   base_url: string | null;
   active: Generated<boolean>;
   created_at: Timestamp;
+  options: JSONColumnType<AiOptions, string | undefined>;
+  updated_at: Timestamp;
 }
 
 export interface EmbeddingConfigTable {
@@ -30,6 +39,17 @@ export interface EmbeddingConfigTable {
   dimensions: number;
   active: Generated<boolean>;
   created_at: Timestamp;
+  base_url: string | null;
+  precision: Generated<Precision>;
+  updated_at: Timestamp;
+}
+
+export interface EmbeddingsTable {
+  subject: string;
+  provider: string;
+  model: string;
+  embedding: number[];
+  created_at: Timestamp;
 }
 
 export interface SystemApiKeysTable {
@@ -38,11 +58,17 @@ export interface SystemApiKeysTable {
   ciphertext: Uint8Array;
   created_at: Timestamp;
   updated_at: Timestamp;
+  /** Of the key itself, 16 hexadecimal digits (`credentialFingerprint()`); null where it was written before there were any. */
+  fingerprint: string | null;
+  /** `env:NAME` or `file:PATH`, where the key came from. */
+  source: string | null;
+  expires_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
 }
 
 export interface PlatformSettingsTable {
   key: string;
-  value: JSONColumnType<Record<string, unknown>>;
+  /** Any JSON value; written as JSON text. */
+  value: ColumnType<unknown, string, string>;
   updated_at: Timestamp;
 }
 
@@ -53,12 +79,36 @@ export interface ConfigHistoryTable {
   action: string;
   subject: string;
   detail: JSONColumnType<Record<string, unknown>, string | undefined>;
+  /** Null in rows of version 0.1.0, as the two after it. */
+  topic: string | null;
+  before: JSONColumnType<Record<string, unknown>, string | undefined> | null;
+  after: JSONColumnType<Record<string, unknown>, string | undefined> | null;
+  /** Rows of one transaction share it. */
+  change_id: ColumnType<string | null, never, never>;
+}
+
+export interface ConfigVersionTable {
+  singleton: Generated<boolean>;
+  version: ColumnType<string, never, never>;
+  changed_at: Timestamp;
+}
+
+/** Written by the trigger `keep_row_image` alone. */
+export interface ConfigUndoTable {
+  id: Identity;
+  change_id: string;
+  table_name: string;
+  before: JSONColumnType<Record<string, unknown>> | null;
+  after: JSONColumnType<Record<string, unknown>> | null;
 }
 
 export interface KeyFingerprintTable {
   singleton: Generated<boolean>;
   key_id: string;
   created_at: Timestamp;
+  /** Set while ENCRYPTION_KEY is rotated, with `bridge`: the new key, sealed with the one before. */
+  previous_key_id: string | null;
+  bridge: Uint8Array | null;
 }
 
 export interface DocumentsTable {
@@ -81,13 +131,10 @@ export interface Tables {
   'kg_api.config_history': ConfigHistoryTable;
   'kg_api.key_fingerprint': KeyFingerprintTable;
   'kg_api.documents': DocumentsTable;
+  'kg_api.embeddings': EmbeddingsTable;
+  'kg_api.config_version': ConfigVersionTable;
+  'kg_api.config_undo': ConfigUndoTable;
 }
 
-/** Providers that are called with an API key of their own. */
-export const KEYED_AI_PROVIDERS = ['openai', 'anthropic'] as const;
-export type KeyedAiProvider = (typeof KEYED_AI_PROVIDERS)[number];
-/** `local` extracts by rules in the API itself, and needs no key. */
-export const AI_PROVIDERS = [...KEYED_AI_PROVIDERS, 'local'] as const;
-export type AiProvider = (typeof AI_PROVIDERS)[number];
-export const EMBEDDING_PROVIDERS = ['local', 'openai'] as const;
-export type EmbeddingProvider = (typeof EMBEDDING_PROVIDERS)[number];
+export const ROLES = ['admin', 'user'] as const;
+export type Role = (typeof ROLES)[number];
