@@ -1,4 +1,4 @@
-import type { Node } from 'libpg-query';
+import type { Node, RawStmt } from 'libpg-query';
 import { EXIT, OperatorError } from '../model/errors.ts';
 
 /** A statement as PostgreSQL's own parser delimits it. */
@@ -9,7 +9,7 @@ export interface Statement {
   offset: number;
   /** Of the first token, 1-based. */
   line: number;
-  /** Of the first token, 1-based, in characters. */
+  /** Of the first token, 1-based, in characters (code points). */
   column: number;
   /** The parse tree, such as `{CreateStmt: {…}}`: https://github.com/pganalyze/libpg_query/blob/18-latest/protobuf/pg_query.proto */
   node: Node;
@@ -22,7 +22,7 @@ export class SqlSyntaxError extends OperatorError {
   readonly column: number;
 
   constructor(message: string, at: { line: number; column: number }, hint?: string) {
-    super('SQL_SYNTAX', message, { exitCode: EXIT.schema, ...(hint ? { hint } : {}) });
+    super('MIGRATION_SYNTAX', message, { exitCode: EXIT.schema, ...(hint ? { hint } : {}) });
     this.line = at.line;
     this.column = at.column;
   }
@@ -38,44 +38,47 @@ export async function parseStatements(sql: string): Promise<Statement[]> {
   refuseWhatIsNoText(sql);
   const { SqlError, loadModule, parseSync } = await import('libpg-query');
   await loadModule();
-  if (sql === '') return [];
-  let raw: ReturnType<typeof parseSync>;
+  const parse = (text: string) => (text === '' ? [] : toStatements(text, parseSync(text).stmts ?? []));
+  let statements: Statement[];
   try {
-    raw = parseSync(sql);
+    statements = parse(sql);
   } catch (error) {
     if (!(error instanceof SqlError)) throw error;
     const index = indexOfCodePoint(sql, error.sqlDetails?.cursorPosition ?? 0);
-    throw explain(sql, index, error.message, (text) => lastStatement(parseSync, text));
+    throw copyFromStdin(() => parse(sql.slice(0, index))) ?? explain(sql, index, error.message);
   }
+  const copy = copyFromStdin(() => statements);
+  if (copy) throw copy;
+  return statements;
+}
+
+/** Line and column, 1-based and in characters, of an index in a text. */
+export function placeOf(sql: string, index: number): { line: number; column: number } {
+  const lines = sql.slice(0, index).split('\n');
+  return { line: lines.length, column: [...(lines.at(-1) ?? '')].length + 1 };
+}
+
+function toStatements(sql: string, raw: RawStmt[]): Statement[] {
   const locate = locator(sql);
-  const statements = (raw.stmts ?? []).map(({ stmt, stmt_location = 0, stmt_len }): Statement => {
+  return raw.map(({ stmt, stmt_location = 0, stmt_len }) => {
     if (!stmt) throw new Error('libpg-query returned a statement without a tree');
     const start = locate(stmt_location);
     const end = stmt_len ? locate(stmt_location + stmt_len).offset : sql.length;
     return { ...start, text: sql.slice(start.offset, end).trimEnd(), node: stmt };
   });
-  const copy = statements.find(({ node }) => isCopyFromStdin(node));
-  if (copy) throw copyFromStdin(copy);
-  return statements;
-}
-
-/** Line and column, 1-based, of an index in a text. */
-export function placeOf(sql: string, index: number): { line: number; column: number } {
-  const before = sql.slice(0, index);
-  return { line: before.split('\n').length, column: index - before.lastIndexOf('\n') };
 }
 
 /** Offsets are given in bytes of UTF-8 and only ever grow, so one walk over the text finds them all. */
 function locator(sql: string): (byte: number) => Pick<Statement, 'offset' | 'line' | 'column'> {
-  let [index, bytes, line, lineStart] = [0, 0, 1, 0];
+  let [offset, bytes, line, column] = [0, 0, 1, 1];
   return (byte) => {
     while (bytes < byte) {
-      const code = sql.codePointAt(index) ?? 0;
+      const code = sql.codePointAt(offset) ?? 0;
       bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-      index += code < 0x10000 ? 1 : 2;
-      if (code === 0x0a) [line, lineStart] = [line + 1, index];
+      offset += code < 0x10000 ? 1 : 2;
+      [line, column] = code === 0x0a ? [line + 1, 1] : [line, column + 1];
     }
-    return { offset: index, line, column: index - lineStart + 1 };
+    return { offset, line, column };
   };
 }
 
@@ -100,17 +103,10 @@ function refuseWhatIsNoText(sql: string): void {
     );
 }
 
-/** What a person can do about a syntax error, where psql's own language is the reason. */
-function explain(
-  sql: string,
-  index: number,
-  message: string,
-  lastBefore: (sql: string) => Node | undefined,
-): SqlSyntaxError {
+/** The parser's own message, or what a person needs to know where psql's language is the reason. */
+function explain(sql: string, index: number, message: string): SqlSyntaxError {
   const at = placeOf(sql, index);
   const rest = sql.slice(index);
-  const before = lastBefore(sql.slice(0, index));
-  if (before && isCopyFromStdin(before)) return copyFromStdin(at);
   const meta = /^\\\S*/.exec(rest)?.[0];
   if (meta)
     return new SqlSyntaxError(
@@ -128,28 +124,25 @@ function explain(
   return new SqlSyntaxError(message, at);
 }
 
-function lastStatement(
-  parseSync: (sql: string) => { stmts?: { stmt?: Node }[] },
-  sql: string,
-): Node | undefined {
+/** The rows that psql would send are a syntax error to anyone else: the statement before them is the reason. */
+function copyFromStdin(read: () => Statement[]): SqlSyntaxError | undefined {
+  let statements: Statement[];
   try {
-    return parseSync(sql).stmts?.at(-1)?.stmt;
+    statements = read();
   } catch {
-    // The part before the error is no whole statement either: then there is nothing to add to the parser's own message.
-    return undefined;
+    return undefined; // what stands before a syntax error may be no whole statement; then there is no COPY to name
   }
-}
-
-function isCopyFromStdin(node: Node): boolean {
-  if (!('CopyStmt' in node)) return false;
-  const { is_from, is_program, filename } = node.CopyStmt;
-  return Boolean(is_from) && !is_program && filename === undefined;
-}
-
-function copyFromStdin({ line, column }: { line: number; column: number }): SqlSyntaxError {
-  return new SqlSyntaxError(
-    'COPY … FROM stdin reads rows that follow it in the file, which only psql does',
-    { line, column },
-    'write the rows as INSERT (pg_dump --inserts does so)',
+  const copy = statements.find(({ node }) => {
+    if (!('CopyStmt' in node)) return false;
+    const { is_from, is_program, filename } = node.CopyStmt;
+    return is_from && !is_program && filename === undefined;
+  });
+  return (
+    copy &&
+    new SqlSyntaxError(
+      'COPY … FROM stdin reads rows that follow it in the file, which only psql can send',
+      copy,
+      'write the rows as INSERT (pg_dump --inserts does so)',
+    )
   );
 }
