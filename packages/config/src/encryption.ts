@@ -1,5 +1,6 @@
-import { hkdfSync } from 'node:crypto';
-import type { Secret } from './secret.ts';
+import { createHmac, hkdfSync } from 'node:crypto';
+import { CredentialUnreadable, InvalidEncryptionKey } from './errors.ts';
+import { Secret } from './secret.ts';
 
 /*
  * Credential format, version 1 (docs/adr/0002-credential-encryption.md):
@@ -14,25 +15,8 @@ const KEY_ID_BYTES = 8;
 const NONCE_BYTES = 24;
 const TAG_BYTES = 16;
 const HEADER_BYTES = 1 + KEY_ID_BYTES;
-
-/** `ENCRYPTION_KEY` is not 64 hexadecimal digits. */
-export class InvalidEncryptionKey extends Error {
-  constructor() {
-    super('ENCRYPTION_KEY must be 64 hexadecimal digits (32 bytes)');
-    this.name = 'InvalidEncryptionKey';
-  }
-}
-
-/** A stored credential that does not open; `reason` never holds secret bytes. */
-export class CredentialUnreadable extends Error {
-  readonly row: string;
-
-  constructor(row: string, reason: string) {
-    super(`the stored credential "${row}" can't be decrypted: ${reason}`);
-    this.name = 'CredentialUnreadable';
-    this.row = row;
-  }
-}
+const FINGERPRINT_DIGITS = 16;
+const BRIDGE = 'kg_api.key_fingerprint/bridge';
 
 /** A sealed credential as it is stored: the bytes, and the id of the key that seals them (16 hex digits). */
 export interface SealedCredential {
@@ -48,24 +32,50 @@ export function keyIdOf(encryptionKey: Secret): string {
   return derive(encryptionKey, 'kg-operator/key-id/v1', KEY_ID_BYTES).toString('hex');
 }
 
+/**
+ * Tells whether two credentials are the same, and nothing else of them: 16 hexadecimal digits, keyed with the encryption key. After a
+ * rotation of that key the same credential has another fingerprint.
+ * @throws InvalidEncryptionKey
+ */
+export function credentialFingerprint(encryptionKey: Secret, plaintext: Secret | string): string {
+  const text = typeof plaintext === 'string' ? plaintext : plaintext.reveal();
+  const subkey = derive(encryptionKey, 'kg-operator/fingerprint/v1', 32);
+  return createHmac('sha256', subkey).update(text, 'utf8').digest('hex').slice(0, FINGERPRINT_DIGITS);
+}
+
 /** Seals `plaintext` for the row `row` of `kg_api.system_api_keys`, with a fresh random nonce. */
 export async function sealCredential(
   encryptionKey: Secret,
   row: string,
   plaintext: Secret,
 ): Promise<SealedCredential> {
+  const ciphertext = await seal(encryptionKey, `kg_api.system_api_keys/${row}`, plaintext);
+  return { keyId: keyIdOf(encryptionKey), ciphertext };
+}
+
+/** While ENCRYPTION_KEY is rotated: the new key sealed with the one before, for `kg_api.key_fingerprint`. */
+export async function sealBridge(from: Secret, to: Secret): Promise<Uint8Array> {
+  return seal(from, BRIDGE, to);
+}
+
+/** @throws CredentialUnreadable */
+export async function openBridge(from: Secret, bridge: Uint8Array): Promise<Secret> {
+  return new Secret(await open(from, BRIDGE, BRIDGE, bridge));
+}
+
+async function seal(encryptionKey: Secret, identity: string, plaintext: Secret): Promise<Uint8Array> {
   const sodium = await loadSodium();
   const keyId = keyIdOf(encryptionKey);
   const header = Buffer.concat([Buffer.from([VERSION]), Buffer.from(keyId, 'hex')]);
   const nonce = sodium.randombytes_buf(NONCE_BYTES);
   const sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
     Buffer.from(plaintext.reveal(), 'utf8'),
-    associatedData(header, row),
+    associatedData(header, identity),
     null,
     nonce,
     credentialsKey(encryptionKey),
   );
-  return { keyId, ciphertext: Buffer.concat([header, nonce, sealed]) };
+  return Buffer.concat([header, nonce, sealed]);
 }
 
 /**
@@ -75,6 +85,15 @@ export async function sealCredential(
 export async function openCredential(
   encryptionKey: Secret,
   row: string,
+  ciphertext: Uint8Array,
+): Promise<string> {
+  return open(encryptionKey, row, `kg_api.system_api_keys/${row}`, ciphertext);
+}
+
+async function open(
+  encryptionKey: Secret,
+  row: string,
+  identity: string,
   ciphertext: Uint8Array,
 ): Promise<string> {
   const bytes = Buffer.from(ciphertext);
@@ -94,7 +113,7 @@ export async function openCredential(
     const plain = sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
       null,
       bytes.subarray(HEADER_BYTES + NONCE_BYTES),
-      associatedData(header, row),
+      associatedData(header, identity),
       bytes.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES),
       credentialsKey(encryptionKey),
     );
@@ -105,8 +124,8 @@ export async function openCredential(
   }
 }
 
-function associatedData(header: Uint8Array, row: string): Uint8Array {
-  return Buffer.concat([header, Buffer.from(`kg_api.system_api_keys/${row}`, 'utf8')]);
+function associatedData(header: Uint8Array, identity: string): Uint8Array {
+  return Buffer.concat([header, Buffer.from(identity, 'utf8')]);
 }
 
 function credentialsKey(encryptionKey: Secret): Uint8Array {

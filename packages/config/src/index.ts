@@ -16,6 +16,7 @@ export {
 } from './encryption-key.ts';
 export * from './environment.ts';
 export * from './errors.ts';
+export * from './history.ts';
 export {
   type LoadOptions,
   type LocalAi,
@@ -26,6 +27,7 @@ export {
   type RemoteAi,
 } from './load-config.ts';
 export { isFileStore, type ObjectStoreSettings } from './object-store.ts';
+export * from './password-rules.ts';
 export * from './passwords.ts';
 export * from './providers.ts';
 export * from './secret.ts';
