@@ -1,5 +1,6 @@
-import { type Kysely, sql, type Transaction } from 'kysely';
-import type { Tables } from './tables.ts';
+import { type Kysely, type Selectable, sql, type Transaction } from 'kysely';
+import { passwordFingerprint } from './password-rules.ts';
+import type { Tables, UsersTable } from './tables.ts';
 
 /** Who changes configuration, for `kg_api.config_history`. */
 export interface Actor {
@@ -52,4 +53,16 @@ export async function recordChange(
     .insertInto('kg_api.config_history')
     .values({ actor, topic, action, subject, before: json(before), after: json(after) })
     .execute();
+}
+
+/** A user as the history shows it before and after: the password as a fingerprint. */
+export function userRecord(
+  user: Pick<Selectable<UsersTable>, 'role' | 'disabled_at' | 'password_hash' | 'password_source'>,
+): Record<string, unknown> {
+  return {
+    role: user.role,
+    disabled: user.disabled_at !== null,
+    password: passwordFingerprint(user.password_hash),
+    source: user.password_source,
+  };
 }
