@@ -22,7 +22,7 @@ export async function resolveEncryptionKey(db: Kysely<Tables>, given: Secret): P
 }
 
 /** The same from the row of `kg_api.key_fingerprint`, its bridge in hexadecimal. */
-export async function keyInForce(fingerprint: ConfigRows['fingerprint'], given: Secret): Promise<Secret> {
+export function keyInForce(fingerprint: ConfigRows['fingerprint'], given: Secret): Secret {
   const givenKeyId = keyIdOf(given);
   if (!fingerprint || fingerprint.key_id === givenKeyId) return given;
   if (fingerprint.previous_key_id !== givenKeyId || fingerprint.bridge === null)
@@ -48,15 +48,12 @@ export async function openEveryCredential(
 ): Promise<CredentialCheck[]> {
   const key = await resolveEncryptionKey(db, encryptionKey);
   const rows = await readCredentials(db);
-  return Promise.all(rows.map((row) => check(key, row)));
+  return rows.map((row) => check(key, row));
 }
 
-async function check(
-  key: Secret,
-  row: { provider: string; ciphertext: Uint8Array },
-): Promise<CredentialCheck> {
+function check(key: Secret, row: { provider: string; ciphertext: Uint8Array }): CredentialCheck {
   try {
-    await openCredential(key, row.provider, row.ciphertext);
+    openCredential(key, row.provider, row.ciphertext);
     return { row: row.provider, ok: true, reason: null };
   } catch (error) {
     if (!(error instanceof CredentialUnreadable)) throw error;
@@ -80,7 +77,7 @@ export async function rotateEncryptionKey(
   const stored = await readFingerprint(trx);
   const rows = await readCredentials(trx);
   if (stored?.key_id === toId) {
-    for (const row of rows) await openCredential(to, row.provider, row.ciphertext);
+    for (const row of rows) openCredential(to, row.provider, row.ciphertext);
     return { resealed: 0 };
   }
   if (stored?.previous_key_id) throw new RotationUnfinished(stored.previous_key_id, stored.key_id);
@@ -88,8 +85,8 @@ export async function rotateEncryptionKey(
 
   const resealed = [];
   for (const row of rows) {
-    const plaintext = new Secret(await openCredential(from, row.provider, row.ciphertext));
-    const { ciphertext } = await sealCredential(to, row.provider, plaintext);
+    const plaintext = new Secret(openCredential(from, row.provider, row.ciphertext));
+    const { ciphertext } = sealCredential(to, row.provider, plaintext);
     resealed.push({
       provider: row.provider,
       ciphertext: Buffer.from(ciphertext).toString('hex'),
@@ -101,14 +98,14 @@ export async function rotateEncryptionKey(
                  SET key_id = ${toId}, ciphertext = decode(r.ciphertext, 'hex'), fingerprint = r.fingerprint
                 FROM jsonb_to_recordset(${JSON.stringify(resealed)}::jsonb) AS r (provider text, ciphertext text, fingerprint text)
                WHERE k.provider = r.provider`.execute(trx);
-  const bridge = { key_id: toId, previous_key_id: fromId, bridge: await sealBridge(from, to) };
+  const bridge = { key_id: toId, previous_key_id: fromId, bridge: sealBridge(from, to) };
   await trx
     .insertInto('kg_api.key_fingerprint')
     .values(bridge)
     .onConflict((conflict) => conflict.column('singleton').doUpdateSet(bridge))
     .execute();
   await trx.deleteFrom('kg_api.config_undo').execute();
-  for (const row of await readCredentials(trx)) await openCredential(to, row.provider, row.ciphertext);
+  for (const row of await readCredentials(trx)) openCredential(to, row.provider, row.ciphertext);
   return { resealed: resealed.length };
 }
 

@@ -1,9 +1,10 @@
-import { createHmac, hkdfSync } from 'node:crypto';
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { CredentialUnreadable, InvalidEncryptionKey } from './errors.ts';
 import { Secret } from './secret.ts';
 
 /*
- * Credential format, version 1 (docs/adr/0002-credential-encryption.md):
+ * Credential format, version 1 (docs/credential-format.md):
  *
  *   1 byte version (0x01) | 8 bytes key id | 24 bytes nonce | XChaCha20-Poly1305 ciphertext with its 16-byte tag
  *
@@ -43,59 +44,42 @@ export function credentialFingerprint(encryptionKey: Secret, plaintext: Secret |
   return createHmac('sha256', subkey).update(text, 'utf8').digest('hex').slice(0, FINGERPRINT_DIGITS);
 }
 
-/** Seals `plaintext` for the row `row` of `kg_api.system_api_keys`, with a fresh random nonce. */
-export async function sealCredential(
-  encryptionKey: Secret,
-  row: string,
-  plaintext: Secret,
-): Promise<SealedCredential> {
-  const ciphertext = await seal(encryptionKey, `kg_api.system_api_keys/${row}`, plaintext);
-  return { keyId: keyIdOf(encryptionKey), ciphertext };
-}
-
-/** While ENCRYPTION_KEY is rotated: the new key sealed with the one before, for `kg_api.key_fingerprint`. */
-export async function sealBridge(from: Secret, to: Secret): Promise<Uint8Array> {
-  return seal(from, BRIDGE, to);
-}
-
-/** @throws CredentialUnreadable */
-export async function openBridge(from: Secret, bridge: Uint8Array): Promise<Secret> {
-  return new Secret(await open(from, BRIDGE, BRIDGE, bridge));
-}
-
-async function seal(encryptionKey: Secret, identity: string, plaintext: Secret): Promise<Uint8Array> {
-  const sodium = await loadSodium();
-  const keyId = keyIdOf(encryptionKey);
-  const header = Buffer.concat([Buffer.from([VERSION]), Buffer.from(keyId, 'hex')]);
-  const nonce = sodium.randombytes_buf(NONCE_BYTES);
-  const sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
-    Buffer.from(plaintext.reveal(), 'utf8'),
-    associatedData(header, identity),
-    null,
-    nonce,
-    credentialsKey(encryptionKey),
-  );
-  return Buffer.concat([header, nonce, sealed]);
+/**
+ * Seals `plaintext` for the row `row` of `kg_api.system_api_keys`, with a fresh random nonce.
+ * @throws InvalidEncryptionKey
+ */
+export function sealCredential(encryptionKey: Secret, row: string, plaintext: Secret): SealedCredential {
+  return { keyId: keyIdOf(encryptionKey), ciphertext: seal(encryptionKey, identityOf(row), plaintext) };
 }
 
 /**
  * Opens what `sealCredential` made for the same row under the same key.
- * @throws CredentialUnreadable when format, key, row or bytes do not fit.
+ * @throws CredentialUnreadable when format, key, row or bytes do not fit; InvalidEncryptionKey
  */
-export async function openCredential(
-  encryptionKey: Secret,
-  row: string,
-  ciphertext: Uint8Array,
-): Promise<string> {
-  return open(encryptionKey, row, `kg_api.system_api_keys/${row}`, ciphertext);
+export function openCredential(encryptionKey: Secret, row: string, ciphertext: Uint8Array): string {
+  return open(encryptionKey, row, identityOf(row), ciphertext);
 }
 
-async function open(
-  encryptionKey: Secret,
-  row: string,
-  identity: string,
-  ciphertext: Uint8Array,
-): Promise<string> {
+/** The bridge of a rotation, for `kg_api.key_fingerprint`: the new encryption key, sealed with the one before. */
+export function sealBridge(from: Secret, to: Secret): Uint8Array {
+  return seal(from, BRIDGE, to);
+}
+
+/** The new encryption key, by who has the one before. @throws CredentialUnreadable, InvalidEncryptionKey */
+export function openBridge(from: Secret, bridge: Uint8Array): Secret {
+  return new Secret(open(from, BRIDGE, BRIDGE, bridge));
+}
+
+function seal(encryptionKey: Secret, identity: string, plaintext: Secret): Uint8Array {
+  const header = Buffer.concat([Buffer.from([VERSION]), Buffer.from(keyIdOf(encryptionKey), 'hex')]);
+  const nonce = randomBytes(NONCE_BYTES);
+  const sealed = cipher(encryptionKey, nonce, header, identity).encrypt(
+    Buffer.from(plaintext.reveal(), 'utf8'),
+  );
+  return Buffer.concat([header, nonce, sealed]);
+}
+
+function open(encryptionKey: Secret, row: string, identity: string, ciphertext: Uint8Array): string {
   const bytes = Buffer.from(ciphertext);
   if (bytes.length < HEADER_BYTES + NONCE_BYTES + TAG_BYTES)
     throw new CredentialUnreadable(row, 'it is too short');
@@ -108,39 +92,27 @@ async function open(
       row,
       `it was encrypted with key ${sealedBy}, ENCRYPTION_KEY is key ${keyId}`,
     );
-  const sodium = await loadSodium();
+  const nonce = bytes.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES);
+  const opener = cipher(encryptionKey, nonce, header, identity);
   try {
-    const plain = sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
-      null,
-      bytes.subarray(HEADER_BYTES + NONCE_BYTES),
-      associatedData(header, identity),
-      bytes.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES),
-      credentialsKey(encryptionKey),
-    );
-    return Buffer.from(plain).toString('utf8');
+    return Buffer.from(opener.decrypt(bytes.subarray(HEADER_BYTES + NONCE_BYTES))).toString('utf8');
   } catch {
-    // libsodium says only "wrong secret key for the given ciphertext"; the key is right, so the bytes or the row are not.
+    // The tag does not fit, and more is not known: the key is right, so the bytes or the row are not.
     throw new CredentialUnreadable(row, 'its bytes were altered, or it belongs to another row');
   }
 }
 
-function associatedData(header: Uint8Array, identity: string): Uint8Array {
-  return Buffer.concat([header, Buffer.from(identity, 'utf8')]);
+function cipher(encryptionKey: Secret, nonce: Uint8Array, header: Uint8Array, identity: string) {
+  const associatedData = Buffer.concat([header, Buffer.from(identity, 'utf8')]);
+  return xchacha20poly1305(derive(encryptionKey, 'kg-operator/credentials/v1', 32), nonce, associatedData);
 }
 
-function credentialsKey(encryptionKey: Secret): Uint8Array {
-  return derive(encryptionKey, 'kg-operator/credentials/v1', 32);
+function identityOf(row: string): string {
+  return `kg_api.system_api_keys/${row}`;
 }
 
 function derive(encryptionKey: Secret, info: string, bytes: number): Buffer {
   const hex = encryptionKey.reveal();
   if (!/^[0-9a-fA-F]{64}$/.test(hex)) throw new InvalidEncryptionKey();
   return Buffer.from(hkdfSync('sha256', Buffer.from(hex, 'hex'), '', info, bytes));
-}
-
-/** Loaded on first use: `status` compares key ids without paying for the WebAssembly. */
-export async function loadSodium() {
-  const { default: sodium } = await import('libsodium-wrappers-sumo');
-  await sodium.ready;
-  return sodium;
 }

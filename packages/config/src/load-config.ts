@@ -92,12 +92,12 @@ export async function loadConfig(
 }
 
 /** The same from rows that are read already. */
-export async function configOf(
+export function configOf(
   rows: ConfigRows,
   encryptionKey: Secret,
   { host = 'host.docker.internal' }: LoadOptions = {},
-): Promise<PlatformConfig> {
-  const key = await keyInForce(rows.fingerprint, encryptionKey);
+): PlatformConfig {
+  const key = keyInForce(rows.fingerprint, encryptionKey);
   const { items } = configStateOf(rows);
   const missing = items.filter(({ ok }) => !ok).map(({ item, command }) => ({ item, command }));
   const ai = rows.ai.find(({ active }) => active);
@@ -106,13 +106,13 @@ export async function configOf(
   if (missing.length > 0 || !ai || !embedding || !objectStore) throw new ConfigurationIncomplete(missing);
 
   const credentials = new Map(rows.keys.map((row) => [row.provider, row]));
-  const open = async (row: string): Promise<Secret | null> => {
+  const open = (row: string): Secret | null => {
     const stored = credentials.get(row);
-    return stored ? new Secret(await openCredential(key, row, Buffer.from(stored.ciphertext, 'hex'))) : null;
+    return stored ? new Secret(openCredential(key, row, Buffer.from(stored.ciphertext, 'hex'))) : null;
   };
   return {
     version: rows.version,
-    ai: await aiOf(ai, host, open),
+    ai: aiOf(ai, host, open),
     embedding: {
       provider: embedding.provider,
       model: embedding.model,
@@ -122,7 +122,7 @@ export async function configOf(
     },
     objectStore: {
       ...objectStore,
-      secretAccessKey: isFileStore(objectStore) ? null : await open('garage'),
+      secretAccessKey: isFileStore(objectStore) ? null : open('garage'),
     },
     settings: settingsOf(rows.settings),
     users: rows.users.map((user) => ({
@@ -131,15 +131,15 @@ export async function configOf(
       disabled: user.disabled_at !== null,
       passwordSetAt: new Date(user.password_set_at),
     })),
-    previousSigningKey: await previousSigningKeyOf(credentials.get(PREVIOUS_SIGNING_KEY), open),
+    previousSigningKey: previousSigningKeyOf(credentials.get(PREVIOUS_SIGNING_KEY), open),
   };
 }
 
-async function aiOf(
+function aiOf(
   row: ConfigRows['ai'][number],
   host: HostName,
-  open: (row: string) => Promise<Secret | null>,
-): Promise<RemoteAi | LocalAi> {
+  open: (row: string) => Secret | null,
+): RemoteAi | LocalAi {
   const { provider, model, options } = row;
   if (provider === 'local')
     return { provider, protocol: 'rules', model, baseUrl: null, apiKey: null, options };
@@ -149,18 +149,18 @@ async function aiOf(
     protocol,
     model,
     baseUrl: effectiveBaseUrl(provider, row.base_url, host),
-    apiKey: key === 'none' ? null : await open(provider),
+    apiKey: key === 'none' ? null : open(provider),
     options,
   };
 }
 
-async function previousSigningKeyOf(
+function previousSigningKeyOf(
   row: ConfigRows['keys'][number] | undefined,
-  open: (row: string) => Promise<Secret | null>,
-): Promise<PlatformConfig['previousSigningKey']> {
+  open: (row: string) => Secret | null,
+): PlatformConfig['previousSigningKey'] {
   if (!row) return null;
   const until = row.expires_at === null ? null : new Date(row.expires_at);
   if (until !== null && until <= new Date()) return null;
-  const key = await open(row.provider);
+  const key = open(row.provider);
   return key && { key, until };
 }
