@@ -1,10 +1,10 @@
 import {
   hashPassword,
-  passwordFingerprint,
   passwordProblem,
   type Role,
   type Secret,
   type Tables,
+  userRecord,
   verifyPassword,
 } from '@kg-operator/config';
 import type { Kysely, Selectable, Transaction } from 'kysely';
@@ -85,8 +85,8 @@ export async function setUserIn(trx: Transaction<Tables>, input: UserInput): Pro
     topic: 'admin',
     action: stored ? 'update' : 'create',
     subject: username,
-    before: stored ? summaryOf(stored) : null,
-    after: summaryOf({ ...values, disabled_at: stored?.disabled_at ?? null }),
+    before: stored ? userRecord(stored) : null,
+    after: userRecord({ ...values, disabled_at: stored?.disabled_at ?? null }),
   });
   return { changed: true };
 }
@@ -116,8 +116,8 @@ export async function setUserDisabledIn(
     topic: 'admin',
     action: input.disabled ? 'disable' : 'enable',
     subject: input.username,
-    before: summaryOf(stored),
-    after: summaryOf({ ...stored, disabled_at }),
+    before: userRecord(stored),
+    after: userRecord({ ...stored, disabled_at }),
   });
   return { changed: true };
 }
@@ -141,7 +141,7 @@ export async function deleteUserIn(
     topic: 'admin',
     action: 'delete',
     subject: input.username,
-    before: summaryOf(stored),
+    before: userRecord(stored),
     after: null,
   });
 }
@@ -198,16 +198,4 @@ async function assertNotLastAdmin(trx: Transaction<Tables>, user: User, what: st
     exitCode: EXIT.precondition,
     hint: 'create another first: ./operator.sh config admin --username NAME',
   });
-}
-
-/** For the history. */
-function summaryOf(
-  user: Pick<User, 'role' | 'disabled_at' | 'password_hash' | 'password_source'>,
-): Record<string, unknown> {
-  return {
-    role: user.role,
-    disabled: user.disabled_at !== null,
-    password: passwordFingerprint(user.password_hash),
-    source: user.password_source,
-  };
 }
