@@ -7,7 +7,8 @@ import {
 } from '@kg-operator/config';
 import { type Kysely, sql } from 'kysely';
 import { listMigrationIds } from '../migrations/files.ts';
-import { compareWithLedger, readLedger } from '../migrations/migrate.ts';
+import { compareWithLedger } from '../migrations/history.ts';
+import { readEntries } from '../migrations/ledger.ts';
 import { messageOf } from '../model/errors.ts';
 import type { DatabaseObservation } from '../model/observation.ts';
 
@@ -32,7 +33,7 @@ export async function observeDatabase(settings: ConnectionSettings): Promise<Dat
 /** The same over an open connection. */
 export async function readDatabase(db: Kysely<Tables>): Promise<DatabaseObservation> {
   const query = async <Row>(text: string) => (await sql.raw(text).execute(db)).rows as Row[];
-  const schema = compareWithLedger(await listMigrationIds(), await readLedger({ query }));
+  const schema = compareWithLedger(await listMigrationIds(), await readEntries({ query }));
   try {
     return { reachable: true, schema, config: await readConfigState(db) };
   } catch (error) {
