@@ -16,7 +16,9 @@ import { configureFileStore } from '../config/file-store.ts';
 import { ensureFingerprint } from '../config/fingerprint.ts';
 import { openSession } from '../database/session.ts';
 import { readMigrations } from '../migrations/files.ts';
-import { assertHistoryFits, compareWithLedger, migrate, readLedger } from '../migrations/migrate.ts';
+import { assertHistoryFits, compareWithLedger } from '../migrations/history.ts';
+import { readEntries } from '../migrations/ledger.ts';
+import { migrate } from '../migrations/migrate.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { count } from '../model/plan.ts';
 import { databaseSettings, infrastructureSecret, type Settings } from '../model/settings.ts';
@@ -167,8 +169,8 @@ async function completeSchema(
       if (applied.length > 0) report(`Applied ${count(applied.length, 'migration')}`);
       return;
     }
-    const ledger = await readLedger(session);
-    assertHistoryFits(migrations, ledger);
+    const ledger = await readEntries(session);
+    await assertHistoryFits(session, migrations, ledger);
     const { pending } = compareWithLedger(
       migrations.map(({ id }) => id),
       ledger,
