@@ -95,6 +95,29 @@ export function setUser(db: Kysely<Tables>, input: UserInput): Promise<Change> {
   return changeConfig(db, (trx) => setUserIn(trx, input));
 }
 
+/** Sets the role of a user, whose password stays. The same again changes nothing. @throws OperatorError USER_UNKNOWN, LAST_ADMIN */
+export async function setUserRoleIn(
+  trx: Transaction<Tables>,
+  input: { username: string; role: Role } & Actor,
+): Promise<Change> {
+  const stored = await requireUser(trx, input.username);
+  if (stored.role === input.role) return { changed: false };
+  if (input.role !== 'admin') await assertNotLastAdmin(trx, stored, 'demoted');
+  await trx
+    .updateTable('kg_api.users')
+    .set({ role: input.role, updated_at: new Date() })
+    .where('username', '=', input.username)
+    .execute();
+  await recordChange(trx, input, {
+    topic: 'admin',
+    action: 'update',
+    subject: input.username,
+    before: userRecord(stored),
+    after: userRecord({ ...stored, role: input.role }),
+  });
+  return { changed: true };
+}
+
 /**
  * Keeps a user from logging in, or lets it again. The same again changes nothing.
  * @throws OperatorError USER_UNKNOWN, LAST_ADMIN

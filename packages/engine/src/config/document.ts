@@ -66,23 +66,31 @@ const KEY_ORDER = [
 ];
 
 /** The maps whose keys are names that somebody chose. */
-const NAMED = [/^users$/, /^(ai|embedding)\.providers$/, /^apiKeys$/, /^settings$/];
+const NAMED = /^(users|ai providers|embedding providers|apiKeys|settings)$/;
+
+/** Sorts paths as the document is written. */
+export function comparePaths(one: readonly string[], other: readonly string[]): number {
+  const depth = one.findIndex((name, index) => name !== other[index]);
+  const [a, b] = [one[depth] ?? '', other[depth] ?? ''];
+  const isNamed = NAMED.test(one.slice(0, depth).join(' '));
+  // Names by code unit, so that every machine has the same order.
+  return (isNamed ? 0 : KEY_ORDER.indexOf(a) - KEY_ORDER.indexOf(b)) || (a < b ? -1 : a > b ? 1 : 0);
+}
 
 /** The same document with its keys in canonical order, and without empty sections. */
 export function canonical(document: ConfigurationDocument): ConfigurationDocument {
-  return ordered(document, '') as ConfigurationDocument;
+  return ordered(document, []) as ConfigurationDocument;
 }
 
-function ordered(value: unknown, path: string): unknown {
+function ordered(value: unknown, path: string[]): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  const named = NAMED.some((pattern) => pattern.test(path));
-  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
-  // By code unit, so that every machine has the same order.
-  entries.sort(([a], [b]) => (named ? 0 : KEY_ORDER.indexOf(a) - KEY_ORDER.indexOf(b)) || (a < b ? -1 : 1));
+  const isNamed = NAMED.test(path.join(' '));
   return Object.fromEntries(
-    entries
-      .map(([key, item]) => [key, ordered(item, path === '' ? key : `${path}.${key}`)] as const)
-      .filter(([key, item]) => named || key === 'options' || !isEmpty(item)),
+    Object.entries(value)
+      .filter(([, item]) => item !== undefined)
+      .sort(([a], [b]) => comparePaths([...path, a], [...path, b]))
+      .map(([key, item]) => [key, ordered(item, [...path, key])] as const)
+      .filter(([, item]) => isNamed || !isEmpty(item)),
   );
 }
 
