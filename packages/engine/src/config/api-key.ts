@@ -1,11 +1,13 @@
 import {
   AI_PROVIDER_FACTS,
   type AiProvider,
+  type CredentialCheck,
+  CredentialUnreadable,
   credentialFingerprint,
   openCredential,
   openEveryCredential,
   PREVIOUS_SIGNING_KEY,
-  type Secret,
+  Secret,
   sealCredential,
   type Tables,
 } from '@kg-operator/config';
@@ -38,7 +40,7 @@ export function checkApiKey(key: Secret): void {
 
 /**
  * Stores a key encrypted. The same key again changes nothing.
- * @throws OperatorError API_KEY_INVALID; WrongEncryptionKey, CredentialUnreadable
+ * @throws OperatorError API_KEY_INVALID; WrongEncryptionKey
  */
 export async function setApiKeyIn(trx: Transaction<Tables>, input: ApiKeyInput): Promise<Change> {
   const { provider, key, source = null } = input;
@@ -50,8 +52,7 @@ export async function setApiKeyIn(trx: Transaction<Tables>, input: ApiKeyInput):
     .where('provider', '=', provider)
     .executeTakeFirst();
   const sameKey =
-    stored !== undefined &&
-    (await openCredential(encryptionKey, provider, stored.ciphertext)) === key.reveal();
+    stored !== undefined && opened(encryptionKey, provider, stored.ciphertext)?.reveal() === key.reveal();
   if (sameKey && (source === null || source === stored.source)) return { changed: false };
   const { keyId, ciphertext } = await sealCredential(encryptionKey, provider, key);
   const fingerprint = credentialFingerprint(encryptionKey, key);
@@ -69,6 +70,16 @@ export async function setApiKeyIn(trx: Transaction<Tables>, input: ApiKeyInput):
     after: { fingerprint, source },
   });
   return { changed: true };
+}
+
+/** Null for one that is damaged: it is replaced like any other. */
+function opened(encryptionKey: Secret, row: string, ciphertext: Uint8Array): Secret | null {
+  try {
+    return new Secret(openCredential(encryptionKey, row, ciphertext));
+  } catch (error) {
+    if (error instanceof CredentialUnreadable) return null;
+    throw error;
+  }
 }
 
 export function setApiKey(db: Kysely<Tables>, input: ApiKeyInput): Promise<Change> {
@@ -91,7 +102,15 @@ export interface ApiKeySummary {
 
 /** Every stored credential, by name, each opened. @throws WrongEncryptionKey */
 export async function listApiKeys(db: Kysely<Tables>, encryptionKey: Secret): Promise<ApiKeySummary[]> {
-  const checks = new Map((await openEveryCredential(db, encryptionKey)).map((check) => [check.row, check]));
+  return describeApiKeys(db, await openEveryCredential(db, encryptionKey));
+}
+
+/** The same with what came of opening them. */
+export async function describeApiKeys(
+  db: Kysely<Tables>,
+  credentials: CredentialCheck[],
+): Promise<ApiKeySummary[]> {
+  const checks = new Map(credentials.map((check) => [check.row, check]));
   const uses = await usesOfKeys(db);
   const rows = await db
     .selectFrom('kg_api.system_api_keys')
@@ -104,7 +123,7 @@ export async function listApiKeys(db: Kysely<Tables>, encryptionKey: Secret): Pr
     source,
     setAt: updated_at,
     opens: checks.get(provider)?.ok ?? false,
-    reason: checks.get(provider)?.reason ?? null,
+    reason: checks.has(provider) ? (checks.get(provider)?.reason ?? null) : 'not tried',
     neededBy: uses.get(provider) ?? null,
   }));
 }
