@@ -62,7 +62,7 @@ const GRACE_MS = 3000;
  */
 export async function startPlatform(options: DevOptions): Promise<RunningPlatform> {
   const { settings, report } = options;
-  const { createPlatform, jsonLog, openSite } = await import('@kg-operator/api');
+  const { createPlatform, jsonLog, openSite, Redaction } = await import('@kg-operator/api');
   const undo: (() => Promise<unknown>)[] = [];
   const close = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -78,13 +78,14 @@ export async function startPlatform(options: DevOptions): Promise<RunningPlatfor
       report(`Wrote ${join(settings.dataDirectory, '.env')}: the data cannot be read without it`);
     const encryptionKey = infrastructureSecret(settings, 'ENCRYPTION_KEY');
     const signingKey = infrastructureSecret(settings, 'OAUTH_SIGNING_KEY');
-    const secrets = [encryptionKey, signingKey];
+    const redaction = new Redaction();
+    redaction.add([encryptionKey, signingKey]);
 
     const database = await openAny(options);
     undo.push(() => database.close());
     const db = openDatabase(database.connection);
     undo.push(() => db.destroy());
-    secrets.push(database.connection.password);
+    redaction.add([database.connection.password]);
 
     await completeSchema(database.connection, options);
     if (settings.mode === 'embedded') {
@@ -97,13 +98,15 @@ export async function startPlatform(options: DevOptions): Promise<RunningPlatfor
     const platform = await createPlatform({
       version: options.engineVersion,
       db,
+      connection: database.connection,
       encryptionKey,
       signingKey,
       dataDirectory: settings.dataDirectory,
-      log: jsonLog(secrets, options.log),
-      onSecrets: (found) => secrets.push(...found),
+      log: jsonLog(redaction, options.log),
+      onSecrets: redaction.add,
       shutdown: shutdown.signal,
     });
+    undo.push(() => platform.close());
     if (options.demo) await loadDemo(platform, report);
     site.serveApi((request) => platform.app.fetch(request));
     undo.push(async () => {
@@ -195,7 +198,8 @@ const DEMO_TITLE = 'Around the World in Eighty Days (Jules Verne, 1873): a gentl
 type Platform = Awaited<ReturnType<typeof import('@kg-operator/api').createPlatform>>;
 
 /** Reads the text that comes with the package by rules, whatever provider is configured: it needs no key, and is the same everywhere. */
-async function loadDemo({ documents, graph }: Platform, report: (line: string) => void): Promise<void> {
+async function loadDemo({ inForce, graph }: Platform, report: (line: string) => void): Promise<void> {
+  const { documents } = inForce.current;
   if ((await documents.list(1000)).some(({ title }) => title === DEMO_TITLE)) return;
   const { localExtractor } = await import('@kg-operator/api');
   const text = await readFile(join(packaged('demo'), 'eighty-days.txt'), 'utf8');
