@@ -51,6 +51,7 @@ interface Body {
 
 interface State {
   last: LastCall | undefined;
+  calls: Pick<LastCall, 'model' | 'keySha256'>[];
   behaviour: Behaviour;
   running: number;
 }
@@ -59,6 +60,8 @@ export interface AiServer {
   /** http://127.0.0.1:port */
   url: string;
   last: LastCall | undefined;
+  /** Of every call which model it wanted, and with which key. */
+  readonly calls: Pick<LastCall, 'model' | 'keySha256'>[];
   behaviour: Behaviour;
   close(): Promise<void>;
 }
@@ -88,7 +91,7 @@ export function findGraph(text: string): GraphAnswer {
 }
 
 export async function startAiServer(port = 0, host = '127.0.0.1'): Promise<AiServer> {
-  const state: State = { last: undefined, behaviour: {}, running: 0 };
+  const state: State = { last: undefined, calls: [], behaviour: {}, running: 0 };
   const server: Server = createServer((request, response) => {
     response.once('close', () => {
       state.running -= 1;
@@ -146,6 +149,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
     options: JSON.parse(JSON.stringify({ temperature, max_tokens, max_completion_tokens })),
     atOnce: Math.max(state.last?.atOnce ?? 0, state.running),
   };
+
+  state.calls.push({ model: state.last.model, keySha256: state.last.keySha256 });
 
   const { status, content, delayMs, refuses } = state.behaviour;
   if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
