@@ -63,10 +63,12 @@ export async function watchConfig(
       failedReads = 0;
       return rows;
     } catch (error) {
-      if (error instanceof SchemaMissing) throw error;
-      listener?.close();
-      listener = null;
-      failedReads += 1;
+      const isAnswer = error instanceof SchemaMissing;
+      failedReads = isAnswer ? 0 : failedReads + 1;
+      if (!isAnswer) {
+        listener?.close();
+        listener = null;
+      }
       throw error;
     }
   };
