@@ -5,7 +5,8 @@
  *
  *   node ai-server.ts --port 9999
  *   GET  /last        {requests, path, model, header, keySha256, headerSha256, text, format, options, atOnce}; 404 before the first call
- *   POST /behaviour   {status?, content?, delayMs?, refuses?}: answer with this HTTP status, or this content, or later, or 400 to these
+ *   GET  /v1/models   a list of models
+ *   POST /behaviour   {status?, content?, delayMs?, refuses?, models?}: answer with this HTTP status, or this content, or later, or 400 to these
  *                     response formats; {} resets
  */
 import { createHash } from 'node:crypto';
@@ -37,6 +38,8 @@ export interface Behaviour {
   content?: string;
   delayMs?: number;
   refuses?: string[];
+  /** The names that GET /models lists. */
+  models?: string[];
 }
 
 interface Body {
@@ -122,6 +125,12 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
   if (path === '/behaviour') {
     state.behaviour = JSON.parse(raw || '{}') as Behaviour;
     return send(response, 200, state.behaviour);
+  }
+  if (request.method === 'GET' && /\/(models(\?.*)?|key)$/.test(path)) {
+    const { status, models = ['gpt-5-mini', 'claude-haiku-4-5'] } = state.behaviour;
+    const given = request.headers['x-api-key'] ?? request.headers.authorization;
+    if (status) return send(response, status, { error: { message: `Incorrect API key provided: ${given}` } });
+    return send(response, 200, { object: 'list', data: models.map((id) => ({ id, object: 'model' })) });
   }
   if (request.method !== 'POST' || !/\/(chat\/completions|messages)$/.test(path)) {
     return send(response, 404, { error: { message: `no such path: ${path}` } });
