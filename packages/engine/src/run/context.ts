@@ -1,4 +1,4 @@
-import type { ConnectionSettings, Tables } from '@kg-operator/config';
+import type { ConnectionSettings, Secret, Tables } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../adapters/clock.ts';
 import type { Compose } from '../adapters/compose.ts';
@@ -29,7 +29,8 @@ export interface RunContext {
   databaseSettings(): Promise<ConnectionSettings>;
   /** The configuration database; opened once, closed by `close()`. */
   configDatabase(): Kysely<Tables>;
-  garage(): GarageAdmin;
+  /** Garage's admin API, with GARAGE_ADMIN_TOKEN unless another token is given. */
+  garage(token?: Secret): GarageAdmin;
   /** Asks an HTTP server; throws as fetch does. */
   fetch: typeof fetch;
   /** Aborted by Ctrl-C and SIGTERM: waits end, the running step is finished, the next one is not started. */
