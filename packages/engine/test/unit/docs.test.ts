@@ -23,6 +23,36 @@ describe('README.md', () => {
   });
 });
 
+describe('docs/migrations.md', () => {
+  const docs = read('docs/migrations.md');
+  const sources = (folder: string) =>
+    readdirSync(new URL(`packages/engine/src/${folder}/`, repository))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => read(`packages/engine/src/${folder}/${name}`))
+      .join('\n');
+
+  test('explains every code that a migration can fail with', () => {
+    const codes = new Set(
+      sources('migrations').match(/(?<=')[A-Z]+(?:_[A-Z]+)+(?=',\n?\s*[`'{])|(?<=code: ')[A-Z_]+(?=')/g),
+    );
+    expect(codes.size).toBeGreaterThan(20);
+    for (const code of codes) expect(docs).toMatch(new RegExp(`^\\| \`${code}\` \\| \\d`, 'm'));
+  });
+
+  test('names every command, every flag of migrate and every key of the header', () => {
+    const commands = readdirSync(new URL('packages/engine/src/commands/migrate/', repository))
+      .map((name) => name.replace(/\.ts$/, ''))
+      .filter((name) => name !== 'index');
+    for (const command of commands) expect(docs).toContain(`\`migrate ${command}`);
+    const flags = read('packages/engine/src/commands/migrate/index.ts').matchAll(
+      /^ {4}'?([a-z-]+)'?: (?:Flags|duration)/gm,
+    );
+    for (const [, flag] of flags) expect(docs).toContain(`--${flag}`);
+    for (const key of ['kind', 'transaction', 'timeout', 'lock-timeout', 'description'])
+      expect(docs).toContain(`| \`${key}\` |`);
+  });
+});
+
 test('one version everywhere', () => {
   const version = JSON.parse(read('packages/engine/package.json')).version;
   for (const path of [
