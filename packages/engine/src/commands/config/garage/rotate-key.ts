@@ -1,6 +1,6 @@
-import type { ObjectStoreSettings, Secret } from '@kg-operator/config';
 import { ConfigCommand } from '../../../cli/config-command.ts';
 import { rotateGarageKey } from '../../../config/garage-key.ts';
+import { opensBucket } from '../../../config/opens-bucket.ts';
 import { probe } from '../../../run/execute.ts';
 import { takeLock } from '../../../run/lock.ts';
 import { waitFor } from '../../../run/wait.ts';
@@ -58,22 +58,5 @@ export default class ConfigGarageRotateKey extends ConfigCommand {
       (line) => this.say(line),
       () => probe(this.context, 'api', `${settings.gateway.api}/ready`),
     );
-  }
-}
-
-/** @throws Error when the store can't be asked */
-async function opensBucket(settings: ObjectStoreSettings, secretAccessKey: Secret): Promise<boolean> {
-  const { configuredObjects } = await import('@kg-operator/api');
-  const objects = await configuredObjects({ ...settings, secretAccessKey }, null);
-  try {
-    await objects.check();
-    return true;
-  } catch (error) {
-    const status = (error as { cause?: { $metadata?: { httpStatusCode?: number } } }).cause?.$metadata
-      ?.httpStatusCode;
-    if (status === 401 || status === 403) return false;
-    throw error;
-  } finally {
-    objects.close();
   }
 }
