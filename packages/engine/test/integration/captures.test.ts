@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,23 +12,14 @@ import { freePort, type RunningCommand, start, until } from '../installed-packag
 
 const REPOSITORY = join(import.meta.dirname, '../../../..');
 const BIN = join(REPOSITORY, 'packages/engine/bin/run.js');
-const FILE = `version: 1
-users:
-  admin: {role: admin, password: {env: KG_ADMIN_PASSWORD}}
-  ben: {role: user, password: {file: secrets/ben}}
-ai:
-  active: openai
-  providers:
-    ollama: {model: llama3.1}
-    openai: {model: gpt-5-mini, baseUrl: BASE_URL, options: {temperature: 0.2}}
-embedding:
-  active: local
-  providers:
-    local: {}
-apiKeys:
-  openai: {env: KG_OPENAI_API_KEY}
-objectStore: files
-`;
+const SECRETS = {
+  KG_ADMIN_PASSWORD: 'what only admins know',
+  KG_ADA_PASSWORD: 'what only Ada knows',
+  KG_OPENAI_API_KEY: 'sk-of-this-year-0123456789',
+};
+/** Its example file, and what it shows of commands. */
+const PAGE = readFileSync(join(REPOSITORY, 'docs/configuration.md'), 'utf8');
+const [EXAMPLE = ''] = blocks('yaml');
 
 /**
  * The pictures of docs/configuration.md are what these commands print, on a terminal. KG_UPDATE_SCREENSHOTS=1 makes them anew; otherwise
@@ -53,11 +45,22 @@ describe('the pictures in the documentation', () => {
     const { port } = provider.address() as AddressInfo;
     await mkdir(join(folder, 'secrets'));
     await writeFile(join(folder, 'secrets/ben'), 'what only Ben knows\n');
-    await writeFile(join(folder, 'kg.yaml'), FILE.replace('BASE_URL', `http://localhost:${port}/v1`));
+    const file = EXAMPLE.replace('objectStore: garage', 'objectStore: files').replace(
+      'model: gpt-5-mini',
+      `model: gpt-5-mini\n      baseUrl: http://localhost:${port}/v1`,
+    );
+    await writeFile(join(folder, 'kg.yaml'), file);
+    await writeFile(
+      join(folder, 'new.yaml'),
+      file
+        .replace('  ben:', '  ada:')
+        .replace('gpt-5-mini', 'gpt-5')
+        .replace('file: secrets/ben', 'env: KG_ADA_PASSWORD'),
+    );
     const webPort = await freePort();
     dev = start(BIN, folder, ['dev', '--port', String(webPort), '--config', 'kg.yaml'], {
       KG_ACTOR: 'ada',
-      KG_ADMIN_PASSWORD: 'what only Ada knows',
+      ...SECRETS,
       KG_OPENAI_API_KEY: 'sk-of-last-year-0123456789',
     });
     const ready = async () => ((await fetch(`http://localhost:${webPort}/api/ready`)).ok ? true : null);
@@ -68,7 +71,7 @@ describe('the pictures in the documentation', () => {
       ['ada', ['config', 'undo', '--yes']],
       ['ada', ['config', 'api-key', 'openai', '--from-env', 'KG_OPENAI_API_KEY', '--no-test']],
     ] as const) {
-      const env = { KG_ACTOR: actor, KG_OPENAI_API_KEY: 'sk-of-this-year-0123456789' };
+      const env = { ...SECRETS, KG_ACTOR: actor };
       const { code, stderr } = await start(BIN, folder, [...args], env).ended;
       if (code !== 0) throw new Error(stderr);
     }
@@ -94,6 +97,16 @@ describe('the pictures in the documentation', () => {
     );
   });
 
+  test.each([
+    [0, ['config', 'import', 'new.yaml', '--dry-run', '--prune'], SECRETS],
+    [4, ['config', 'validate'], { ENCRYPTION_KEY: '5e'.repeat(32) }],
+  ] as const)('text, exit %s: %j', async (code, args, env) => {
+    const { stdout, stderr, code: ended } = await start(BIN, folder, [...args], env).ended;
+    expect(ended).toBe(code);
+    const shown = `$ kg-operator ${args.join(' ')}\n${stdout}${stderr}`;
+    expect(blocks('').map(constant)).toContain(constant(shown));
+  });
+
   /** What a person sees: both streams on a terminal of 130 columns. */
   async function onTerminal(args: string[], expected: number): Promise<string> {
     const script = join(folder, 'script.sh');
@@ -114,6 +127,13 @@ describe('the pictures in the documentation', () => {
     return stdout;
   }
 });
+
+/** The contents of the page's code blocks in a language. */
+function blocks(language: string): string[] {
+  return [...PAGE.matchAll(/^```(\w*)\n(.*?)^```$/gms)]
+    .filter(([, of]) => of === language)
+    .map(([, , content = '']) => content);
+}
 
 /** What differs from run to run, and the width that it takes, made the same. */
 function constant(text: string): string {
