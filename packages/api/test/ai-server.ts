@@ -161,7 +161,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
 
   state.calls.push({ model: state.last.model, keySha256: state.last.keySha256 });
 
-  const { status, content, delayMs, refuses } = state.behaviour;
+  const { status, content, delayMs, refuses, gate } = state.behaviour;
+  await gate;
   if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
   if (status) {
     // As OpenAI does with a wrong key: the answer quotes it.
