@@ -17,7 +17,7 @@
 #| Examples: ./operator.sh up --dev --yes; ./operator.sh config ai-provider openai && ./operator.sh start
 #| Exit codes: 0 ok, 1 bug, 2 usage, 3 precondition, 4 configuration missing or invalid, 5 locked, 6 Docker or registry,
 #|   7 unhealthy or timed out, 8 migration or schema, 9 failed after impact, 10 status --exit-code: not as desired, 130/143 signals
-# shellcheck disable=SC2086,SC2229 # SECRETS, SETTINGS, UNSET, PASSED, KG_NAMES, FROM_ENV and OTHER are lists of words
+# shellcheck disable=SC2012,SC2086,SC2229 # ls of one file; SECRETS, SETTINGS, UNSET, PASSED, KG_NAMES, FROM_ENV and OTHER are lists of words
 { # up to the last line: a file that is cut short is a syntax error, and nothing of it runs
 set -eu
 KG_VERSION=0.1.0
@@ -155,8 +155,7 @@ initialise() { # what is missing of .operator.conf and .env; .env comes last: wh
 rotate() { # in steps, and the same command goes on after any of them; .env.previous is kept until the engine has seen the old value refused
   case $OTHER in
     ' encryption-key') names=ENCRYPTION_KEY ;; ' oauth-key') names=OAUTH_SIGNING_KEY ;; ' postgres-password') names=POSTGRES_PASSWORD ;;
-    ' garage-secret') names='GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN' ;;
-    *) usage_error 'rotate wants one of: encryption-key, oauth-key, postgres-password, garage-secret' ;; esac
+    ' garage-secret') names='GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN' ;; *) usage_error 'rotate wants the name of one secret' ;; esac
   env=$KG_ROOT/.env begun=/dev/null && rm -f "$KG_ROOT"/.env.tmp.* # of a run that was killed
   if [ -e "$env.next" ]; then begun=$env.next; elif [ -e "$env.previous" ]; then begun=$env; fi
   begun=$(sed -n 's/^# Rotated \([a-z-]*\) .*/ \1/p' "$begun")
@@ -169,6 +168,7 @@ rotate() { # in steps, and the same command goes on after any of them; .env.prev
   if [ -e "$env.next" ]; then
     engine_step "$@"
     [ -e "$env.previous" ] || place .env.previous "$(cat "$env")"
+    chown "$(ls -ndL "$env" | awk '{ print $3 }')" "$env.next" "$env.previous" # root must not take it from who installed
     mv -f "$env.next" "$env"; durable "$KG_ROOT"
   fi
   engine_step "$@" --finish

@@ -1,7 +1,8 @@
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { parseEnvFile } from '../../packages/engine/src/model/env-file.ts';
+import { ROTATED } from '../../packages/engine/src/model/rotation.ts';
 import { killAt, type Moment, runKillable, step, unwrap } from './kill.ts';
 import { ENV_TEXT, errorOf, FULL, Install, SECRET_KEYS, SHELLS } from './shim.ts';
 
@@ -13,6 +14,10 @@ const SECRETS = {
   'postgres-password': ['POSTGRES_PASSWORD'],
   'garage-secret': ['GARAGE_RPC_SECRET', 'GARAGE_ADMIN_TOKEN'],
 };
+test('operator.sh and the engine agree on what there is to rotate', () => {
+  expect(ROTATED).toEqual(SECRETS);
+});
+
 const NEVER: Moment = { step: -1, when: 'before', signal: 'KILL' };
 
 /**
@@ -92,6 +97,14 @@ describe.each(SHELLS)('rotate under %s', (name, shell) => {
       for (const value of values) expect(result.stdout + result.stderr).not.toContain(value);
     },
   );
+
+  const asRoot = process.getuid?.() === 0 ? test : test.skip;
+  asRoot('run by root, the files stay those of who installed', async () => {
+    rotatable(install).given('fail-finish', '9\n');
+    chownSync(join(install.root, '.env'), 12_345, 0);
+    expect((await install.run(['rotate', 'encryption-key'])).code).toBe(9);
+    for (const file of ['.env', '.env.previous']) expect(statSync(join(install.root, file)).uid).toBe(12_345);
+  });
 
   test('twice: the remark is replaced, not added', async () => {
     rotatable(install);
