@@ -40,6 +40,8 @@ export interface Behaviour {
   refuses?: string[];
   /** The names that GET /models lists. */
   models?: string[];
+  /** In this process: the answer waits for it. */
+  gate?: Promise<void>;
 }
 
 interface Body {
