@@ -193,7 +193,7 @@ describe('every secret of a running platform is rotated, one after the other', (
     expect(report.failed).toBe(0);
     const after = await garageKey(kg);
     expect(after.accessKeyId).toBe(answer.data.accessKeyId);
-    const keys = await garageJson<{ id: string; name: string }[]>(kg, 'ListKeys', {});
+    const keys = await garageJson<{ id: string; name: string }[]>(kg, 'ListKeys', null);
     expect(keys.map(({ id }) => id)).toEqual([after.accessKeyId]);
     await remember('after rotate-key');
     const status = await kg.json(['config', 'garage', 'status']);
