@@ -162,6 +162,23 @@ describe('config import and export', () => {
     );
   }, 600_000);
 
+  test('several imports at once are one change', async () => {
+    const results = await Promise.all(Array.from({ length: 5 }, () => load(WHOLE)));
+    expect(results.filter(({ changed }) => changed)).toHaveLength(1);
+    expect(await save()).toBe(WHOLE);
+    expect(new Set((await history()).map((row) => row.change_id)).size).toBe(2); // the object store, and the rest
+  });
+
+  test('with another encryption key nothing is written', async () => {
+    await load(WHOLE);
+    const before = await rows();
+    const other = WHOLE.replace('role: user', 'role: admin');
+    await expect(load(other, { encryptionKey: new Secret('b2'.repeat(32)) })).rejects.toMatchObject({
+      name: 'WrongEncryptionKey',
+    });
+    expect(await rows()).toEqual(before);
+  });
+
   test('the changes are told, secrets by fingerprint', async () => {
     await load(WHOLE);
     const { changes } = await load(
