@@ -13,7 +13,7 @@ interface Run {
   bold: boolean;
 }
 
-/** What a program printed on a terminal, colours included, as an SVG; its text can be read again with `textOfPicture()`. */
+/** A command line (`$ …`) and what it printed on a terminal, colours included, as an SVG with the command as its title; its text can be read again with `textOfPicture()`. */
 export function terminalPicture(output: string): string {
   const lines = output.replaceAll('\r', '').replace(/\n+$/, '').split('\n').map(runsOf);
   const columns = Math.max(...lines.flat().map(({ column, text }) => column + text.length));
@@ -27,6 +27,7 @@ export function terminalPicture(output: string): string {
     return `<text y="${PADDING + row * LINE + FONT_SIZE - 1}">${spans.join('')}</text>`;
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${FONT_SIZE}">
+<title>${escapeText(output.slice(2, output.indexOf('\n')))}</title>
 <rect width="100%" height="100%" rx="8" fill="${BACKGROUND}"/>
 ${rows.join('\n')}
 </svg>
