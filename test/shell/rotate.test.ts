@@ -22,14 +22,14 @@ const NEVER: Moment = { step: -1, when: 'before', signal: 'KILL' };
 
 /**
  * An engine and its database: the file `accepted` holds the keys that open it, a line each. `renew` adds that of .env.next, `finish` wants
- * that of .env there and drops the other. Where .env.next is missing or partial, it fails.
+ * that of .env there and drops the other, whole or not at all as a database does. Where .env.next is missing or partial, it fails.
  */
 const engine = (key: string, moment = NEVER) => `
 value() { while IFS= read -r line; do case $line in ${key}=*) echo "\${line#*=}" ;; esac; done <"$KG_ROOT/$1"; }
 opens() { while IFS= read -r line; do [ "$line" != "$1" ] || return 0; done <accepted; return 1; }
 check() { opens "$(value .env)"; }
 renew() { new=$(value .env.next) && [ -n "$new" ] && { opens "$new" || echo "$new" >>accepted; }; }
-finish() { new=$(value .env) && [ -e "$KG_ROOT/.env.previous" ] && opens "$new" && echo "$new" >accepted; }
+finish() { new=$(value .env) && [ -e "$KG_ROOT/.env.previous" ] && opens "$new" && echo "$new" >drop && /bin/mv drop accepted; }
 case $* in *--check*) part=check ;; *--finish*) part=finish ;; *) part=renew ;; esac
 echo "$*" >>parts
 [ ! -e "fail-$part" ] || { read -r code <"fail-$part"; echo '{"schemaVersion":1,"ok":false,"error":{"code":"SCRIPTED"}}'; exit $code; }

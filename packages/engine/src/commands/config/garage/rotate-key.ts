@@ -19,8 +19,12 @@ export default class ConfigGarageRotateKey extends ConfigCommand {
   async run(): Promise<{ accessKeyId: string; retired: string }> {
     await this.parse(ConfigGarageRotateKey);
     const db = await this.database();
-    const { stateDirectory } = this.context.settings;
-    const release = await takeLock(stateDirectory, `${this.config.bin} ${this.commandName()}`);
+    const { mode, stateDirectory } = this.context.settings;
+    // An embedded database is behind that lock already, and has one user.
+    const lock = mode === 'containers';
+    const release = lock
+      ? await takeLock(stateDirectory, `${this.config.bin} ${this.commandName()}`)
+      : undefined;
     try {
       const rotated = await rotateGarageKey(db, this.context.garage(), {
         encryptionKey: this.encryptionKey,
@@ -32,7 +36,7 @@ export default class ConfigGarageRotateKey extends ConfigCommand {
       this.answer(`Object storage uses key ${rotated.accessKeyId}; ${rotated.retired} is deleted.`);
       return rotated;
     } finally {
-      await release();
+      await release?.();
     }
   }
 
