@@ -21,7 +21,9 @@ import { SignJWT } from 'jose';
 import type { Kysely, Updateable } from 'kysely';
 import { applyMigrations, type TestDatabase } from '../../../config/test/contract/database.ts';
 import { jsonLog, Redaction } from '../../src/log.ts';
-import { createPlatform } from '../../src/platform.ts';
+import { FileStoreElsewhere } from '../../src/objects/index.ts';
+import { createPlatform, type PlatformOptions } from '../../src/platform.ts';
+import { SigningKeyInvalid } from '../../src/signing-keys.ts';
 import { type AiServer, startAiServer } from '../ai-server.ts';
 import { SIGNING_KEY } from '../fakes.ts';
 
@@ -41,6 +43,7 @@ export function changesContract(name: string, open: () => Promise<TestDatabase>)
     let db: Kysely<Tables>;
     let ai: AiServer;
     let folder: string;
+    let options: PlatformOptions;
     let platform: Awaited<ReturnType<typeof createPlatform>>;
     const lines: string[] = [];
     const entries = () => lines.map((line) => JSON.parse(line) as { message: string; error?: string });
@@ -54,7 +57,7 @@ export function changesContract(name: string, open: () => Promise<TestDatabase>)
       await configure();
       const redaction = new Redaction();
       redaction.add([ENCRYPTION_KEY, new Secret(SIGNING_KEY)]);
-      platform = await createPlatform({
+      options = {
         version: 'test',
         db,
         connection: database.settings,
@@ -64,7 +67,8 @@ export function changesContract(name: string, open: () => Promise<TestDatabase>)
         log: jsonLog(redaction, (line) => lines.push(line)),
         onSecrets: redaction.add,
         shutdown: new AbortController().signal,
-      });
+      };
+      platform = await createPlatform(options);
     }, 120_000);
     afterAll(async () => {
       await platform?.close();
@@ -161,6 +165,15 @@ export function changesContract(name: string, open: () => Promise<TestDatabase>)
 
     const site = async () =>
       (await (await platform.app.request('/site')).json()) as { title: string; maxDocumentBytes: number };
+
+    test('a platform that cannot be made says why, and leaves nothing behind', async () => {
+      await expect(createPlatform({ ...options, dataDirectory: null })).rejects.toThrow(FileStoreElsewhere);
+      await expect(createPlatform({ ...options, signingKey: new Secret('short') })).rejects.toThrow(
+        SigningKeyInvalid,
+      );
+      // A promise that nobody waits for would end the process in the next turn.
+      await new Promise((resolve) => setImmediate(resolve));
+    });
 
     test('every setting counts within two seconds, and as one with the others', async () => {
       const call = as((await logIn('ada')).access_token);
