@@ -24,9 +24,16 @@ import { type EmbeddedServer, embeddedServer } from '../embedded-server.ts';
 
 jest.setTimeout(120_000);
 
-const describesDocument = new Ajv2020({ strict: false }).compile(
-  JSON.parse(readFileSync(new URL('../../../../schema/json/document.schema.json', import.meta.url), 'utf8')),
-);
+const schema = (name: string) =>
+  new Ajv2020({ strict: false }).compile(
+    JSON.parse(readFileSync(new URL(`../../../../schema/json/${name}.schema.json`, import.meta.url), 'utf8')),
+  );
+const describesDocument = schema('document');
+/** What is described of `data`, by the command's words. */
+const DESCRIBED: Record<string, ReturnType<typeof schema>> = {
+  'config show': schema('config-show'),
+  'config history': schema('config-history'),
+};
 const CONFIGURED = [
   'users',
   'ai_provider_config',
@@ -79,6 +86,8 @@ async function command({ args, env = {} }: Run, key = ENCRYPTION_KEY.reveal()): 
   printed.push(stdout, stderr);
   const document = JSON.parse(stdout) as Answer['document'];
   expect([describesDocument(document), describesDocument.errors]).toEqual([true, null]);
+  const described = document.ok ? DESCRIBED[args.slice(0, 2).join(' ')] : undefined;
+  if (described) expect([described(document.data), described.errors]).toEqual([true, null]);
   expect(document.ok).toBe(code === 0);
   return { exitCode: code, document };
 }
