@@ -242,4 +242,5 @@ async function acceptDrift(
     throw error;
   }
   await session.script(resetSql(context));
+  for (const id of ids) context.onRemark?.(`${id}: its drift is accepted, and recorded`);
 }
