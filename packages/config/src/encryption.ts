@@ -1,8 +1,10 @@
-import { hkdfSync } from 'node:crypto';
-import type { Secret } from './secret.ts';
+import { createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { CredentialUnreadable, InvalidEncryptionKey } from './errors.ts';
+import { Secret } from './secret.ts';
 
 /*
- * Credential format, version 1 (docs/adr/0002-credential-encryption.md):
+ * Credential format, version 1 (docs/credential-format.md):
  *
  *   1 byte version (0x01) | 8 bytes key id | 24 bytes nonce | XChaCha20-Poly1305 ciphertext with its 16-byte tag
  *
@@ -14,25 +16,8 @@ const KEY_ID_BYTES = 8;
 const NONCE_BYTES = 24;
 const TAG_BYTES = 16;
 const HEADER_BYTES = 1 + KEY_ID_BYTES;
-
-/** `ENCRYPTION_KEY` is not 64 hexadecimal digits. */
-export class InvalidEncryptionKey extends Error {
-  constructor() {
-    super('ENCRYPTION_KEY must be 64 hexadecimal digits (32 bytes)');
-    this.name = 'InvalidEncryptionKey';
-  }
-}
-
-/** A stored credential that does not open; `reason` never holds secret bytes. */
-export class CredentialUnreadable extends Error {
-  readonly row: string;
-
-  constructor(row: string, reason: string) {
-    super(`the stored credential "${row}" can't be decrypted: ${reason}`);
-    this.name = 'CredentialUnreadable';
-    this.row = row;
-  }
-}
+const FINGERPRINT_DIGITS = 16;
+const BRIDGE = 'kg_api.key_fingerprint/bridge';
 
 /** A sealed credential as it is stored: the bytes, and the id of the key that seals them (16 hex digits). */
 export interface SealedCredential {
@@ -48,35 +33,53 @@ export function keyIdOf(encryptionKey: Secret): string {
   return derive(encryptionKey, 'kg-operator/key-id/v1', KEY_ID_BYTES).toString('hex');
 }
 
-/** Seals `plaintext` for the row `row` of `kg_api.system_api_keys`, with a fresh random nonce. */
-export async function sealCredential(
-  encryptionKey: Secret,
-  row: string,
-  plaintext: Secret,
-): Promise<SealedCredential> {
-  const sodium = await loadSodium();
-  const keyId = keyIdOf(encryptionKey);
-  const header = Buffer.concat([Buffer.from([VERSION]), Buffer.from(keyId, 'hex')]);
-  const nonce = sodium.randombytes_buf(NONCE_BYTES);
-  const sealed = sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(
-    Buffer.from(plaintext.reveal(), 'utf8'),
-    associatedData(header, row),
-    null,
-    nonce,
-    credentialsKey(encryptionKey),
-  );
-  return { keyId, ciphertext: Buffer.concat([header, nonce, sealed]) };
+/**
+ * Tells whether two credentials are the same, and nothing else of them: 16 hexadecimal digits, keyed with the encryption key. After a
+ * rotation of that key the same credential has another fingerprint.
+ * @throws InvalidEncryptionKey
+ */
+export function credentialFingerprint(encryptionKey: Secret, plaintext: Secret | string): string {
+  const text = typeof plaintext === 'string' ? plaintext : plaintext.reveal();
+  const subkey = derive(encryptionKey, 'kg-operator/fingerprint/v1', 32);
+  return createHmac('sha256', subkey).update(text, 'utf8').digest('hex').slice(0, FINGERPRINT_DIGITS);
+}
+
+/**
+ * Seals `plaintext` for the row `row` of `kg_api.system_api_keys`, with a fresh random nonce.
+ * @throws InvalidEncryptionKey
+ */
+export function sealCredential(encryptionKey: Secret, row: string, plaintext: Secret): SealedCredential {
+  return { keyId: keyIdOf(encryptionKey), ciphertext: seal(encryptionKey, identityOf(row), plaintext) };
 }
 
 /**
  * Opens what `sealCredential` made for the same row under the same key.
- * @throws CredentialUnreadable when format, key, row or bytes do not fit.
+ * @throws CredentialUnreadable when format, key, row or bytes do not fit; InvalidEncryptionKey
  */
-export async function openCredential(
-  encryptionKey: Secret,
-  row: string,
-  ciphertext: Uint8Array,
-): Promise<string> {
+export function openCredential(encryptionKey: Secret, row: string, ciphertext: Uint8Array): string {
+  return open(encryptionKey, row, identityOf(row), ciphertext);
+}
+
+/** The bridge of a rotation, for `kg_api.key_fingerprint`: the new encryption key, sealed with the one before. */
+export function sealBridge(from: Secret, to: Secret): Uint8Array {
+  return seal(from, BRIDGE, to);
+}
+
+/** The new encryption key, by who has the one before. @throws CredentialUnreadable, InvalidEncryptionKey */
+export function openBridge(from: Secret, bridge: Uint8Array): Secret {
+  return new Secret(open(from, BRIDGE, BRIDGE, bridge));
+}
+
+function seal(encryptionKey: Secret, identity: string, plaintext: Secret): Uint8Array {
+  const header = Buffer.concat([Buffer.from([VERSION]), Buffer.from(keyIdOf(encryptionKey), 'hex')]);
+  const nonce = randomBytes(NONCE_BYTES);
+  const sealed = cipher(encryptionKey, nonce, header, identity).encrypt(
+    Buffer.from(plaintext.reveal(), 'utf8'),
+  );
+  return Buffer.concat([header, nonce, sealed]);
+}
+
+function open(encryptionKey: Secret, row: string, identity: string, ciphertext: Uint8Array): string {
   const bytes = Buffer.from(ciphertext);
   if (bytes.length < HEADER_BYTES + NONCE_BYTES + TAG_BYTES)
     throw new CredentialUnreadable(row, 'it is too short');
@@ -89,39 +92,27 @@ export async function openCredential(
       row,
       `it was encrypted with key ${sealedBy}, ENCRYPTION_KEY is key ${keyId}`,
     );
-  const sodium = await loadSodium();
+  const nonce = bytes.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES);
+  const opener = cipher(encryptionKey, nonce, header, identity);
   try {
-    const plain = sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(
-      null,
-      bytes.subarray(HEADER_BYTES + NONCE_BYTES),
-      associatedData(header, row),
-      bytes.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES),
-      credentialsKey(encryptionKey),
-    );
-    return Buffer.from(plain).toString('utf8');
+    return Buffer.from(opener.decrypt(bytes.subarray(HEADER_BYTES + NONCE_BYTES))).toString('utf8');
   } catch {
-    // libsodium says only "wrong secret key for the given ciphertext"; the key is right, so the bytes or the row are not.
+    // The tag does not fit, and more is not known: the key is right, so the bytes or the row are not.
     throw new CredentialUnreadable(row, 'its bytes were altered, or it belongs to another row');
   }
 }
 
-function associatedData(header: Uint8Array, row: string): Uint8Array {
-  return Buffer.concat([header, Buffer.from(`kg_api.system_api_keys/${row}`, 'utf8')]);
+function cipher(encryptionKey: Secret, nonce: Uint8Array, header: Uint8Array, identity: string) {
+  const associatedData = Buffer.concat([header, Buffer.from(identity, 'utf8')]);
+  return xchacha20poly1305(derive(encryptionKey, 'kg-operator/credentials/v1', 32), nonce, associatedData);
 }
 
-function credentialsKey(encryptionKey: Secret): Uint8Array {
-  return derive(encryptionKey, 'kg-operator/credentials/v1', 32);
+function identityOf(row: string): string {
+  return `kg_api.system_api_keys/${row}`;
 }
 
 function derive(encryptionKey: Secret, info: string, bytes: number): Buffer {
   const hex = encryptionKey.reveal();
   if (!/^[0-9a-fA-F]{64}$/.test(hex)) throw new InvalidEncryptionKey();
   return Buffer.from(hkdfSync('sha256', Buffer.from(hex, 'hex'), '', info, bytes));
-}
-
-/** Loaded on first use: `status` compares key ids without paying for the WebAssembly. */
-export async function loadSodium() {
-  const { default: sodium } = await import('libsodium-wrappers-sumo');
-  await sodium.ready;
-  return sodium;
 }

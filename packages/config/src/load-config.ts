@@ -1,225 +1,166 @@
 import type { Kysely } from 'kysely';
-import { keyIdOf, openCredential } from './encryption.ts';
+import { type ConfigRows, readConfigRows } from './config-rows.ts';
+import { configStateOf } from './config-state.ts';
+import { openCredential } from './encryption.ts';
+import { keyInForce } from './encryption-key.ts';
+import { ConfigurationIncomplete } from './errors.ts';
+import { isFileStore, type ObjectStoreSettings, objectStoreOf } from './object-store.ts';
+import {
+  AI_PROVIDER_FACTS,
+  type AiOptions,
+  type AiProvider,
+  type EmbeddingProvider,
+  effectiveBaseUrl,
+  effectiveEmbeddingBaseUrl,
+  type HostName,
+  type Precision,
+} from './providers.ts';
 import { Secret } from './secret.ts';
-import type { EmbeddingProvider, KeyedAiProvider, Tables } from './tables.ts';
+import { type PlatformSettings, settingsOf } from './settings.ts';
+import type { Role, Tables } from './tables.ts';
 
-/** Everything the application reads from the database at start-up. */
+/** Everything the application reads from the database. */
 export interface PlatformConfig {
+  /** `kg_api.config_version` that all the rest was read with, in one snapshot. It grows with every change. */
+  version: string;
   ai: RemoteAi | LocalAi;
-  embedding: { provider: EmbeddingProvider; model: string; dimensions: number };
+  embedding: {
+    provider: EmbeddingProvider;
+    model: string;
+    dimensions: number;
+    /** Null for `local`, which is not asked over HTTP. */
+    baseUrl: string | null;
+    precision: Precision;
+  };
   /** No secret where the store is files. */
   objectStore: ObjectStoreSettings & { secretAccessKey: Secret | null };
+  /** What is not set has its default. */
+  settings: PlatformSettings;
+  users: PlatformUser[];
+  /** While OAUTH_SIGNING_KEY is rotated: the key before, whose tokens are valid `until` then. */
+  previousSigningKey: { key: Secret; until: Date | null } | null;
 }
 
 /** A provider that is asked over HTTP. */
 export interface RemoteAi {
-  provider: KeyedAiProvider;
+  provider: Exclude<AiProvider, 'local'>;
+  protocol: 'openai' | 'anthropic';
   model: string;
-  /** Null: the provider's own address. */
-  baseUrl: string | null;
-  apiKey: Secret;
+  /** As it is set, or the provider's own. */
+  baseUrl: string;
+  /** Null where the provider needs none. */
+  apiKey: Secret | null;
+  options: AiOptions;
 }
 
 /** The rules inside the API. */
 export interface LocalAi {
   provider: 'local';
+  protocol: 'rules';
   model: string;
   baseUrl: null;
   apiKey: null;
+  options: AiOptions;
 }
 
-/** Row `object_store` of `kg_api.platform_settings`; the secret is the row `garage` of `kg_api.system_api_keys`. */
-export interface ObjectStoreSettings {
-  /** An S3 address, or `file:DIRECTORY`, relative to the data directory of the process that serves the API. */
-  endpoint: string;
-  region: string;
-  bucket: string;
-  accessKeyId: string;
+export interface PlatformUser {
+  username: string;
+  role: Role;
+  disabled: boolean;
+  /** Tokens issued before are refused. */
+  passwordSetAt: Date;
 }
 
-/** One thing that configuration must hold: what there is, or the command that provides it. */
-export interface ConfigItem {
-  item: string;
-  ok: boolean;
-  /** What is configured, without any secret; `missing` otherwise. */
-  summary: string;
-  command: string;
+export interface LoadOptions {
+  /** How servers on the machine itself are reached; default `host.docker.internal`, from a container. */
+  host?: HostName;
 }
 
-/** What is configured, in plain rows; no ciphertext is opened. */
-export interface ConfigState {
-  items: ConfigItem[];
-  /** Id of the key that the stored credentials are encrypted with; null before the first one. */
-  keyId: string | null;
-}
-
-/** Items are missing; the message names each with its command. */
-export class ConfigurationIncomplete extends Error {
-  readonly missing: { item: string; command: string }[];
-
-  constructor(missing: { item: string; command: string }[]) {
-    const lines = missing.map(({ item, command }) => `  - ${item}: ${command}`);
-    super(`configuration is incomplete:\n${lines.join('\n')}`);
-    this.name = 'ConfigurationIncomplete';
-    this.missing = missing;
-  }
-}
-
-/** The configuration tables are not there: migrations have not run. */
-export class SchemaMissing extends Error {
-  constructor(cause?: unknown) {
-    super('the database schema is not there yet: run ./operator.sh migrate', { cause });
-    this.name = 'SchemaMissing';
-  }
-}
-
-/** `ENCRYPTION_KEY` is not the key the stored credentials were encrypted with. */
-export class WrongEncryptionKey extends Error {
-  readonly storedKeyId: string;
-  readonly givenKeyId: string;
-
-  constructor(storedKeyId: string, givenKeyId: string) {
-    super(
-      `ENCRYPTION_KEY is key ${givenKeyId}, but this database's credentials are encrypted with key ${storedKeyId}: restore the .env that belongs to this database`,
-    );
-    this.name = 'WrongEncryptionKey';
-    this.storedKeyId = storedKeyId;
-    this.givenKeyId = givenKeyId;
-  }
-}
+/** Row of `kg_api.system_api_keys` that holds the OAUTH_SIGNING_KEY before, until `expires_at`. */
+export const PREVIOUS_SIGNING_KEY = 'oauth-signing-key/previous';
 
 /**
- * Which configuration items exist.
- * @throws SchemaMissing when the tables are not there.
+ * The whole configuration, credentials decrypted, read by one statement.
+ * @throws SchemaMissing, ConfigurationIncomplete, WrongEncryptionKey, CredentialUnreadable, SettingInvalid
  */
-export async function readConfigState(db: Kysely<Tables>): Promise<ConfigState> {
-  return stateOf(await readRows(db));
+export async function loadConfig(
+  db: Kysely<Tables>,
+  encryptionKey: Secret,
+  options: LoadOptions = {},
+): Promise<PlatformConfig> {
+  return configOf(await readConfigRows(db), encryptionKey, options);
 }
 
-function stateOf({ admins, ai, embedding, objectStore, keys, fingerprint }: ConfigRows): ConfigState {
-  const items: ConfigItem[] = [
-    item('admin user', admins.map((row) => row.username).join(', '), 'config admin'),
-    item(
-      'AI provider',
-      ai && `${ai.provider} ${ai.model}${ai.base_url ? ` at ${ai.base_url}` : ''}`,
-      'config ai-provider openai',
-    ),
-  ];
-  if (ai && ai.provider !== 'local')
-    items.push(
-      item(
-        `${ai.provider} API key`,
-        keys.has(ai.provider) && 'stored, encrypted',
-        `config api-key ${ai.provider}`,
-      ),
-    );
-  items.push(
-    item(
-      'embedding provider',
-      embedding && `${embedding.provider} ${embedding.model}`,
-      'config embedding local',
-    ),
-  );
-  if (embedding?.provider === 'openai' && ai?.provider !== 'openai') {
-    items.push(item('openai API key', keys.has('openai') && 'stored, encrypted', 'config api-key openai'));
-  }
-  items.push(item('object storage', describeStore(objectStore, keys.has('garage')), 'config garage'));
-  return { items, keyId: fingerprint?.key_id ?? null };
-}
+/** The same from rows that are read already. */
+export function configOf(
+  rows: ConfigRows,
+  encryptionKey: Secret,
+  { host = 'host.docker.internal' }: LoadOptions = {},
+): PlatformConfig {
+  const key = keyInForce(rows.fingerprint, encryptionKey);
+  const { items } = configStateOf(rows);
+  const missing = items.filter(({ ok }) => !ok).map(({ item, command }) => ({ item, command }));
+  const ai = rows.ai.find(({ active }) => active);
+  const embedding = rows.embedding.find(({ active }) => active);
+  const objectStore = objectStoreOf(rows);
+  if (missing.length > 0 || !ai || !embedding || !objectStore) throw new ConfigurationIncomplete(missing);
 
-function describeStore(store: ObjectStoreSettings | undefined, hasKey: boolean): string | undefined {
-  if (!store) return undefined;
-  if (isFileStore(store)) return `files in ${store.endpoint.slice('file:'.length)}/ of the data directory`;
-  return hasKey ? `bucket ${store.bucket} at ${store.endpoint}` : undefined;
-}
-
-/** Whether documents are kept in files, which need no credentials. */
-export function isFileStore(store: Pick<ObjectStoreSettings, 'endpoint'>): boolean {
-  return store.endpoint.startsWith('file:');
-}
-
-/**
- * The whole configuration, credentials decrypted.
- * @throws SchemaMissing, ConfigurationIncomplete, WrongEncryptionKey, CredentialUnreadable
- */
-export async function loadConfig(db: Kysely<Tables>, encryptionKey: Secret): Promise<PlatformConfig> {
-  const rows = await readRows(db);
-  const { items, keyId } = stateOf(rows);
-  const givenKeyId = keyIdOf(encryptionKey);
-  if (keyId !== null && keyId !== givenKeyId) throw new WrongEncryptionKey(keyId, givenKeyId);
-  const missing = items.filter(({ ok }) => !ok);
-  const { ai, embedding, objectStore, keys } = rows;
-  if (missing.length > 0 || !ai || !embedding || !objectStore) {
-    throw new ConfigurationIncomplete(missing.map(({ item, command }) => ({ item, command })));
-  }
-  const open = async (row: string): Promise<Secret> => {
-    const ciphertext = keys.get(row);
-    if (!ciphertext)
-      throw new ConfigurationIncomplete([
-        { item: `${row} API key`, command: `./operator.sh config api-key ${row}` },
-      ]);
-    return new Secret(await openCredential(encryptionKey, row, ciphertext));
+  const credentials = new Map(rows.keys.map((row) => [row.provider, row]));
+  const open = (row: string): Secret | null => {
+    const stored = credentials.get(row);
+    return stored ? new Secret(openCredential(key, row, Buffer.from(stored.ciphertext, 'hex'))) : null;
   };
   return {
-    ai:
-      ai.provider === 'local'
-        ? { provider: ai.provider, model: ai.model, baseUrl: null, apiKey: null }
-        : { provider: ai.provider, model: ai.model, baseUrl: ai.base_url, apiKey: await open(ai.provider) },
-    embedding: { provider: embedding.provider, model: embedding.model, dimensions: embedding.dimensions },
+    version: rows.version,
+    ai: aiOf(ai, host, open),
+    embedding: {
+      provider: embedding.provider,
+      model: embedding.model,
+      dimensions: embedding.dimensions,
+      baseUrl: effectiveEmbeddingBaseUrl(embedding.provider, embedding.base_url, host),
+      precision: embedding.precision,
+    },
     objectStore: {
       ...objectStore,
-      secretAccessKey: isFileStore(objectStore) ? null : await open('garage'),
+      secretAccessKey: isFileStore(objectStore) ? null : open('garage'),
     },
+    settings: settingsOf(rows.settings),
+    users: rows.users.map((user) => ({
+      username: user.username,
+      role: user.role,
+      disabled: user.disabled_at !== null,
+      passwordSetAt: new Date(user.password_set_at),
+    })),
+    previousSigningKey: previousSigningKeyOf(credentials.get(PREVIOUS_SIGNING_KEY), open),
   };
 }
 
-function item(name: string, summary: string | false | undefined, command: string): ConfigItem {
+function aiOf(
+  row: ConfigRows['ai'][number],
+  host: HostName,
+  open: (row: string) => Secret | null,
+): RemoteAi | LocalAi {
+  const { provider, model, options } = row;
+  if (provider === 'local')
+    return { provider, protocol: 'rules', model, baseUrl: null, apiKey: null, options };
+  const { protocol, key } = AI_PROVIDER_FACTS[provider];
   return {
-    item: name,
-    ok: Boolean(summary),
-    summary: summary || 'missing',
-    command: `./operator.sh ${command}`,
+    provider,
+    protocol,
+    model,
+    baseUrl: effectiveBaseUrl(provider, row.base_url, host),
+    apiKey: key === 'none' ? null : open(provider),
+    options,
   };
 }
 
-type ConfigRows = Awaited<ReturnType<typeof readRows>>;
-
-async function readRows(db: Kysely<Tables>) {
-  try {
-    const [admins, ai, embedding, settings, keyRows, fingerprint] = await Promise.all([
-      db
-        .selectFrom('kg_api.users')
-        .select('username')
-        .where('role', '=', 'admin')
-        .orderBy('username')
-        .execute(),
-      db.selectFrom('kg_api.ai_provider_config').selectAll().where('active', '=', true).executeTakeFirst(),
-      db.selectFrom('kg_api.embedding_config').selectAll().where('active', '=', true).executeTakeFirst(),
-      db
-        .selectFrom('kg_api.platform_settings')
-        .select('value')
-        .where('key', '=', 'object_store')
-        .executeTakeFirst(),
-      db.selectFrom('kg_api.system_api_keys').select(['provider', 'ciphertext']).execute(),
-      db.selectFrom('kg_api.key_fingerprint').select('key_id').executeTakeFirst(),
-    ]);
-    const keys = new Map(keyRows.map((row) => [row.provider, row.ciphertext]));
-    return {
-      admins,
-      ai,
-      embedding,
-      objectStore: settings?.value as ObjectStoreSettings | undefined,
-      keys,
-      fingerprint,
-    };
-  } catch (error) {
-    if (isMissingTable(error)) throw new SchemaMissing(error);
-    throw error;
-  }
-}
-
-/** SQLSTATE 42P01 undefined_table, 3F000 invalid_schema_name: https://www.postgresql.org/docs/17/errcodes-appendix.html */
-function isMissingTable(error: unknown): boolean {
-  const code = (error as { code?: string }).code;
-  return code === '42P01' || code === '3F000';
+function previousSigningKeyOf(
+  row: ConfigRows['keys'][number] | undefined,
+  open: (row: string) => Secret | null,
+): PlatformConfig['previousSigningKey'] {
+  if (!row) return null;
+  const until = row.expires_at === null ? null : new Date(row.expires_at);
+  if (until !== null && until <= new Date()) return null;
+  const key = open(row.provider);
+  return key && { key, until };
 }

@@ -62,3 +62,33 @@ export const EMBEDDING_PROVIDERS = ['local', 'openai', 'ollama'] as const;
 export type EmbeddingProvider = (typeof EMBEDDING_PROVIDERS)[number];
 export const PRECISIONS = ['float32', 'float16'] as const;
 export type Precision = (typeof PRECISIONS)[number];
+
+/** How a server on the machine itself is reached: from a container, or from the machine. */
+export type HostName = 'host.docker.internal' | 'localhost';
+
+/**
+ * The address a provider is asked at: `stored` if one is set, else the provider's own, on `host` where that is a server of one's own.
+ * `stored` must be given where the provider has none (`openai-compatible`).
+ */
+export function effectiveBaseUrl(
+  provider: Exclude<AiProvider, 'local'>,
+  stored: string | null,
+  host: HostName,
+): string {
+  const url = stored ?? ownBaseUrl(AI_PROVIDER_FACTS[provider].baseUrl, host);
+  if (url === null) throw new Error(`${provider} is stored without its base URL`);
+  return url;
+}
+
+/** The same for embeddings; null for `local`. */
+export function effectiveEmbeddingBaseUrl(
+  provider: EmbeddingProvider,
+  stored: string | null,
+  host: HostName,
+): string | null {
+  return provider === 'local' ? null : effectiveBaseUrl(provider, stored, host);
+}
+
+function ownBaseUrl(url: string | null, host: HostName): string | null {
+  return url?.replace('host.docker.internal', host) ?? null;
+}

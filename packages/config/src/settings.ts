@@ -59,3 +59,94 @@ export type SettingName = keyof typeof SETTINGS;
 type ValueOf<D> = D extends { type: 'integer' } ? number : D extends { type: 'boolean' } ? boolean : string;
 /** All settings with their values in force. */
 export type PlatformSettings = { [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> };
+
+/** No setting has this name; `nearest` is the one that was meant, if one is near. */
+export class SettingUnknown extends Error {
+  readonly setting: string;
+  readonly nearest: SettingName | null;
+
+  constructor(setting: string, nearest: SettingName | null) {
+    super(`there is no setting ${setting}${nearest ? `; did you mean ${nearest}?` : ''}`);
+    this.name = 'SettingUnknown';
+    this.setting = setting;
+    this.nearest = nearest;
+  }
+}
+
+/** A value that a setting can't have; the message says what it can. */
+export class SettingInvalid extends Error {
+  readonly setting: SettingName;
+  /** Such as `a whole number from 300 to 86400 (seconds)`. */
+  readonly expected: string;
+
+  constructor(setting: SettingName, expected: string) {
+    super(`${setting} must be ${expected}`);
+    this.name = 'SettingInvalid';
+    this.setting = setting;
+    this.expected = expected;
+  }
+}
+
+/** @throws SettingUnknown */
+export function settingName(name: string): SettingName {
+  if (Object.hasOwn(SETTINGS, name)) return name as SettingName;
+  throw new SettingUnknown(name, nearestSetting(name));
+}
+
+/** The value that `text`, from a command line, stands for. @throws SettingUnknown, SettingInvalid */
+export function parseSetting(name: string, text: string): PlatformSettings[SettingName] {
+  const setting = settingName(name);
+  const { type } = SETTINGS[setting] as SettingDeclaration;
+  if (type === 'integer' && /^-?\d{1,15}$/.test(text)) return checkSetting(setting, Number(text));
+  if (type === 'boolean' && (text === 'true' || text === 'false'))
+    return checkSetting(setting, text === 'true');
+  return checkSetting(setting, text);
+}
+
+/** A value as `parseSetting()` reads it. */
+export function formatSetting(_name: SettingName, value: PlatformSettings[SettingName]): string {
+  return String(value);
+}
+
+/** `value`, if the setting can have it. @throws SettingUnknown, SettingInvalid */
+export function checkSetting(name: string, value: unknown): PlatformSettings[SettingName] {
+  const setting = settingName(name);
+  const declaration = SETTINGS[setting] as SettingDeclaration;
+  if (!fits(declaration, value)) throw new SettingInvalid(setting, describeSetting(declaration));
+  return value as PlatformSettings[SettingName];
+}
+
+/** What values a setting can have, in words. */
+export function describeSetting(declaration: SettingDeclaration): string {
+  if (declaration.type === 'boolean') return 'true or false';
+  if (declaration.type === 'string') return `one line of 1 to ${declaration.maxLength} characters`;
+  return `a whole number from ${declaration.min} to ${declaration.max} (${declaration.unit})`;
+}
+
+/**
+ * All settings, from the rows of `kg_api.platform_settings`: what is not stored has its default, rows that are no settings are passed over.
+ * @throws SettingInvalid for a stored value that the setting can't have.
+ */
+export function settingsOf(rows: { key: string; value: unknown }[]): PlatformSettings {
+  const stored = new Map(rows.map(({ key, value }) => [key, value]));
+  const entries = Object.entries(SETTINGS).map(([name, declaration]) => [
+    name,
+    stored.has(name) ? checkSetting(name, stored.get(name)) : declaration.default,
+  ]);
+  return Object.fromEntries(entries) as PlatformSettings;
+}
+
+function fits(declaration: SettingDeclaration, value: unknown): boolean {
+  if (declaration.type === 'boolean') return typeof value === 'boolean';
+  if (declaration.type === 'string')
+    return (
+      typeof value === 'string' && /^[^\p{Cc}]+$/u.test(value) && [...value].length <= declaration.maxLength
+    );
+  return (
+    Number.isInteger(value) && (value as number) >= declaration.min && (value as number) <= declaration.max
+  );
+}
+
+function nearestSetting(_name: string): SettingName | null {
+  return null;
+}

@@ -1,4 +1,5 @@
 import {
+  AI_PROVIDER_FACTS,
   AI_PROVIDERS,
   type AiProvider,
   type ConfigState,
@@ -9,10 +10,10 @@ import {
 } from '@kg-operator/config';
 import { Flags } from '@oclif/core';
 import type { Kysely } from 'kysely';
-import { checkPassword, checkUsername, setAdmin } from '../config/admin.ts';
-import { checkBaseUrl, DEFAULT_AI_MODEL, setAiProvider } from '../config/ai-provider.ts';
+import { checkPassword, checkUsername, setUser } from '../config/admin.ts';
+import { checkBaseUrl, setAiProvider } from '../config/ai-provider.ts';
 import { checkApiKey, setApiKey } from '../config/api-key.ts';
-import { DEFAULT_EMBEDDING, setEmbedding } from '../config/embedding.ts';
+import { setEmbedding } from '../config/embedding.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { askChoice, askNewSecret, askSecret, askText, asValidation } from './prompts.ts';
 import { givenSecret } from './secret-input.ts';
@@ -86,7 +87,7 @@ export async function collectSetup(flags: SetupFlagValues): Promise<Setup> {
     fileFlag: '--ai-key-file',
   });
   checkUsername(flags['admin-username']);
-  if (password) checkPassword(password);
+  if (password) checkPassword(password, flags['admin-username']);
   if (aiKey) checkApiKey(aiKey);
   if (flags['ai-base-url']) checkBaseUrl(flags['ai-base-url']);
   return {
@@ -135,15 +136,18 @@ export async function applySetup(
   if (needs.admin) {
     const password =
       setup.password ??
-      (await askNewSecret(`Choose a password for ${setup.username}`, asValidation(checkPassword)));
-    await setAdmin(db, { username: setup.username, password, actor });
+      (await askNewSecret(
+        `Choose a password for ${setup.username}`,
+        asValidation((given) => checkPassword(given, setup.username)),
+      ));
+    await setUser(db, { username: setup.username, password, actor });
     wrote('admin user');
   }
   if (needs.ai) {
     const provider =
       setup.aiProvider ?? (await askChoice('Which AI provider extracts concepts?', AI_PROVIDERS));
     if (provider === 'local') {
-      await setAiProvider(db, { provider, model: DEFAULT_AI_MODEL.local, baseUrl: null, actor });
+      await setAiProvider(db, { provider, actor });
       wrote('AI provider local');
     } else {
       const model = setup.aiModel ?? (await modelOf(provider));
@@ -157,13 +161,14 @@ export async function applySetup(
   if (needs.embedding) {
     const provider =
       setup.embedding ?? (await askChoice('Which provider makes embeddings?', EMBEDDING_PROVIDERS));
-    await setEmbedding(db, { provider, ...DEFAULT_EMBEDDING[provider], actor });
+    await setEmbedding(db, { provider, actor });
     wrote(`embedding provider ${provider}`);
   }
   return written;
 
   async function modelOf(provider: AiProvider): Promise<string> {
-    return options.interactive ? askText('Model', DEFAULT_AI_MODEL[provider]) : DEFAULT_AI_MODEL[provider];
+    const usual = AI_PROVIDER_FACTS[provider].model ?? '';
+    return options.interactive ? askText('Model', usual) : usual;
   }
 
   async function storeKey(provider: string): Promise<void> {

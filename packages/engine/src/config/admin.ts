@@ -1,22 +1,33 @@
-import { hashPassword, type Secret, type Tables, verifyPassword } from '@kg-operator/config';
-import type { Kysely } from 'kysely';
+import {
+  hashPassword,
+  passwordFingerprint,
+  passwordProblem,
+  type Role,
+  type Secret,
+  type Tables,
+  verifyPassword,
+} from '@kg-operator/config';
+import type { Kysely, Selectable, Transaction } from 'kysely';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { type Actor, type Change, recordChange } from './history.ts';
+import { type Actor, type Change, changeConfig, recordChange } from './history.ts';
 
-// Length is what counts, and rules of composition do not (NIST SP 800-63B §5.1.1.2, whose floor is 8).
-const MIN_LENGTH = 12;
-const MAX_LENGTH = 1024;
 const USERNAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
-/** @throws OperatorError PASSWORD_INVALID */
-export function checkPassword(password: Secret): void {
-  const { length } = password.reveal();
-  if (length < MIN_LENGTH || length > MAX_LENGTH) {
-    throw new OperatorError('PASSWORD_INVALID', `the admin password has ${length} characters`, {
-      exitCode: EXIT.usage,
-      hint: `use ${MIN_LENGTH} to ${MAX_LENGTH} characters`,
-    });
-  }
+export interface UserInput extends Actor {
+  username: string;
+  password: Secret;
+  /** Absent: as it is, or `admin` for a new user. */
+  role?: Role | undefined;
+  /** `env:NAME` or `file:PATH`, where the password came from; null: from nowhere that can be looked at again. */
+  source?: string | null;
+}
+
+/** A user as it may be shown. */
+export interface UserSummary {
+  username: string;
+  role: Role;
+  disabled: boolean;
+  passwordSetAt: Date;
 }
 
 /** @throws OperatorError USERNAME_INVALID */
@@ -28,32 +39,175 @@ export function checkUsername(username: string): void {
   });
 }
 
-/** Creates the admin user, or sets its password. The same password again changes nothing. @throws OperatorError */
-export async function setAdmin(
-  db: Kysely<Tables>,
-  input: { username: string; password: Secret } & Actor,
-): Promise<Change> {
-  checkUsername(input.username);
-  checkPassword(input.password);
-  const password = input.password.reveal();
-  return db.transaction().execute(async (trx) => {
-    const user = await trx
-      .selectFrom('kg_api.users')
-      .selectAll()
-      .where('username', '=', input.username)
-      .forUpdate()
-      .executeTakeFirst();
-    if (user?.role === 'admin' && (await verifyPassword(user.password_hash, password)))
-      return { changed: false };
-    const password_hash = await hashPassword(password);
-    await trx
-      .insertInto('kg_api.users')
-      .values({ username: input.username, password_hash, role: 'admin' })
-      .onConflict((conflict) =>
-        conflict.column('username').doUpdateSet({ password_hash, role: 'admin', updated_at: new Date() }),
-      )
-      .execute();
-    await recordChange(trx, input, user ? 'update' : 'create', `user ${input.username}`, { role: 'admin' });
-    return { changed: true };
+/** @throws OperatorError PASSWORD_INVALID */
+export function checkPassword(password: Secret, username: string): void {
+  const problem = passwordProblem(password, username);
+  if (problem === null) return;
+  const [what, fix] = problem.split(': ');
+  throw new OperatorError('PASSWORD_INVALID', `the password ${what}`, {
+    exitCode: EXIT.usage,
+    ...(fix ? { hint: fix } : {}),
   });
+}
+
+/**
+ * Creates a user, or sets its password and role. The same again changes nothing, so tokens stay valid; a new password ends them.
+ * @throws OperatorError USERNAME_INVALID, PASSWORD_INVALID, LAST_ADMIN
+ */
+export async function setUserIn(trx: Transaction<Tables>, input: UserInput): Promise<Change> {
+  const { username, source = null } = input;
+  checkUsername(username);
+  checkPassword(input.password, username);
+  const stored = await findUser(trx, username);
+  const role = input.role ?? stored?.role ?? 'admin';
+  const samePassword =
+    stored !== undefined && (await verifyPassword(stored.password_hash, input.password.reveal()));
+  const password_hash = samePassword ? stored.password_hash : await hashPassword(input.password.reveal());
+  // Given again by hand, it still is what the variable or file holds.
+  const password_source = samePassword ? (source ?? stored.password_source) : source;
+  if (samePassword && stored.role === role && stored.password_source === password_source)
+    return { changed: false };
+  if (stored && role !== 'admin') await assertNotLastAdmin(trx, stored, 'demoted');
+  const now = new Date();
+  const values = {
+    role,
+    password_hash,
+    password_source,
+    updated_at: now,
+    password_set_at: samePassword ? stored.password_set_at : now,
+  };
+  await trx
+    .insertInto('kg_api.users')
+    .values({ username, ...values })
+    .onConflict((conflict) => conflict.column('username').doUpdateSet(values))
+    .execute();
+  await recordChange(trx, input, {
+    topic: 'admin',
+    action: stored ? 'update' : 'create',
+    subject: username,
+    before: stored ? summaryOf(stored) : null,
+    after: summaryOf({ ...values, disabled_at: stored?.disabled_at ?? null }),
+  });
+  return { changed: true };
+}
+
+export function setUser(db: Kysely<Tables>, input: UserInput): Promise<Change> {
+  return changeConfig(db, (trx) => setUserIn(trx, input));
+}
+
+/**
+ * Keeps a user from logging in, or lets it again. The same again changes nothing.
+ * @throws OperatorError USER_UNKNOWN, LAST_ADMIN
+ */
+export async function setUserDisabledIn(
+  trx: Transaction<Tables>,
+  input: { username: string; disabled: boolean } & Actor,
+): Promise<Change> {
+  const stored = await requireUser(trx, input.username);
+  if ((stored.disabled_at !== null) === input.disabled) return { changed: false };
+  if (input.disabled) await assertNotLastAdmin(trx, stored, 'disabled');
+  const disabled_at = input.disabled ? new Date() : null;
+  await trx
+    .updateTable('kg_api.users')
+    .set({ disabled_at, updated_at: new Date() })
+    .where('username', '=', input.username)
+    .execute();
+  await recordChange(trx, input, {
+    topic: 'admin',
+    action: input.disabled ? 'disable' : 'enable',
+    subject: input.username,
+    before: summaryOf(stored),
+    after: summaryOf({ ...stored, disabled_at }),
+  });
+  return { changed: true };
+}
+
+export function setUserDisabled(
+  db: Kysely<Tables>,
+  input: { username: string; disabled: boolean } & Actor,
+): Promise<Change> {
+  return changeConfig(db, (trx) => setUserDisabledIn(trx, input));
+}
+
+/** @throws OperatorError USER_UNKNOWN, LAST_ADMIN */
+export async function deleteUserIn(
+  trx: Transaction<Tables>,
+  input: { username: string } & Actor,
+): Promise<void> {
+  const stored = await requireUser(trx, input.username);
+  await assertNotLastAdmin(trx, stored, 'deleted');
+  await trx.deleteFrom('kg_api.users').where('username', '=', input.username).execute();
+  await recordChange(trx, input, {
+    topic: 'admin',
+    action: 'delete',
+    subject: input.username,
+    before: summaryOf(stored),
+    after: null,
+  });
+}
+
+export function deleteUser(db: Kysely<Tables>, input: { username: string } & Actor): Promise<void> {
+  return changeConfig(db, (trx) => deleteUserIn(trx, input));
+}
+
+/** Every user, by name. */
+export async function listUsers(db: Kysely<Tables>): Promise<UserSummary[]> {
+  const rows = await db
+    .selectFrom('kg_api.users')
+    .select(['username', 'role', 'disabled_at', 'password_set_at'])
+    .orderBy('username')
+    .execute();
+  return rows.map(({ username, role, disabled_at, password_set_at }) => ({
+    username,
+    role,
+    disabled: disabled_at !== null,
+    passwordSetAt: password_set_at,
+  }));
+}
+
+/** @throws OperatorError USER_UNKNOWN */
+export async function requireUser(db: Kysely<Tables>, username: string): Promise<User> {
+  const user = await findUser(db, username);
+  if (user) return user;
+  const others = (await listUsers(db)).map((one) => one.username);
+  throw new OperatorError('USER_UNKNOWN', `there is no user ${JSON.stringify(username)}`, {
+    exitCode: EXIT.usage,
+    hint:
+      others.length > 0 ? `there are: ${others.join(', ')}` : 'create one with ./operator.sh config admin',
+  });
+}
+
+type User = Selectable<Tables['kg_api.users']>;
+
+function findUser(db: Kysely<Tables>, username: string): Promise<User | undefined> {
+  return db.selectFrom('kg_api.users').selectAll().where('username', '=', username).executeTakeFirst();
+}
+
+/** Without an enabled admin nobody could manage users from the platform, and the configuration would be incomplete. */
+async function assertNotLastAdmin(trx: Transaction<Tables>, user: User, what: string): Promise<void> {
+  if (user.role !== 'admin' || user.disabled_at !== null) return;
+  const other = await trx
+    .selectFrom('kg_api.users')
+    .select('username')
+    .where('role', '=', 'admin')
+    .where('disabled_at', 'is', null)
+    .where('username', '<>', user.username)
+    .executeTakeFirst();
+  if (other) return;
+  throw new OperatorError('LAST_ADMIN', `${user.username} is the last enabled admin and can't be ${what}`, {
+    exitCode: EXIT.precondition,
+    hint: 'create another first: ./operator.sh config admin --username NAME',
+  });
+}
+
+/** For the history. */
+function summaryOf(
+  user: Pick<User, 'role' | 'disabled_at' | 'password_hash' | 'password_source'>,
+): Record<string, unknown> {
+  return {
+    role: user.role,
+    disabled: user.disabled_at !== null,
+    password: passwordFingerprint(user.password_hash),
+    source: user.password_source,
+  };
 }

@@ -1,13 +1,21 @@
-import { openCredential, type Secret, sealCredential, type Tables } from '@kg-operator/config';
+import {
+  credentialFingerprint,
+  openCredential,
+  type Secret,
+  sealCredential,
+  type Tables,
+} from '@kg-operator/config';
 import type { Kysely, Transaction } from 'kysely';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { ensureFingerprint } from './fingerprint.ts';
-import { type Actor, type Change, recordChange } from './history.ts';
+import { keyInForce } from './fingerprint.ts';
+import { type Actor, type Change, changeConfig, recordChange } from './history.ts';
 
 export interface ApiKeyInput extends Actor {
   /** The row's name: an AI provider, or `garage`. */
   provider: string;
   key: Secret;
+  /** `env:NAME` or `file:PATH`, where the key came from; null: from nowhere that can be looked at again. */
+  source?: string | null;
   encryptionKey: Secret;
 }
 
@@ -24,33 +32,41 @@ export function checkApiKey(key: Secret): void {
   );
 }
 
-/** Stores a key encrypted. The same key again changes nothing. @throws OperatorError, WrongEncryptionKey, CredentialUnreadable */
-export async function setApiKey(db: Kysely<Tables>, input: ApiKeyInput): Promise<Change> {
-  checkApiKey(input.key);
-  await ensureFingerprint(db, input.encryptionKey);
-  return db.transaction().execute((trx) => storeApiKey(trx, input));
-}
-
-/** Stores a key in a transaction of the caller's, who has checked the encryption key. */
-export async function storeApiKey(trx: Transaction<Tables>, input: ApiKeyInput): Promise<Change> {
+/**
+ * Stores a key encrypted. The same key again changes nothing.
+ * @throws OperatorError API_KEY_INVALID; WrongEncryptionKey, CredentialUnreadable
+ */
+export async function setApiKeyIn(trx: Transaction<Tables>, input: ApiKeyInput): Promise<Change> {
+  const { provider, key, source = null } = input;
+  checkApiKey(key);
+  const encryptionKey = await keyInForce(trx, input.encryptionKey);
   const stored = await trx
     .selectFrom('kg_api.system_api_keys')
     .selectAll()
-    .where('provider', '=', input.provider)
-    .forUpdate()
+    .where('provider', '=', provider)
     .executeTakeFirst();
-  if (
-    stored &&
-    (await openCredential(input.encryptionKey, input.provider, stored.ciphertext)) === input.key.reveal()
-  )
-    return { changed: false };
-  const { keyId, ciphertext } = await sealCredential(input.encryptionKey, input.provider, input.key);
-  const sealed = { key_id: keyId, ciphertext, updated_at: new Date() };
+  const sameKey =
+    stored !== undefined &&
+    (await openCredential(encryptionKey, provider, stored.ciphertext)) === key.reveal();
+  if (sameKey && (source === null || source === stored.source)) return { changed: false };
+  const { keyId, ciphertext } = await sealCredential(encryptionKey, provider, key);
+  const fingerprint = credentialFingerprint(encryptionKey, key);
+  const sealed = { key_id: keyId, ciphertext, fingerprint, source, updated_at: new Date() };
   await trx
     .insertInto('kg_api.system_api_keys')
-    .values({ provider: input.provider, ...sealed })
+    .values({ provider, ...sealed })
     .onConflict((conflict) => conflict.column('provider').doUpdateSet(sealed))
     .execute();
-  await recordChange(trx, input, stored ? 'update' : 'create', `${input.provider} API key`, { keyId });
+  await recordChange(trx, input, {
+    topic: 'api-key',
+    action: stored ? 'update' : 'create',
+    subject: provider,
+    before: stored ? { fingerprint: stored.fingerprint, source: stored.source } : null,
+    after: { fingerprint, source },
+  });
   return { changed: true };
+}
+
+export function setApiKey(db: Kysely<Tables>, input: ApiKeyInput): Promise<Change> {
+  return changeConfig(db, (trx) => setApiKeyIn(trx, input));
 }

@@ -1,6 +1,6 @@
 import { isFileStore, type ObjectStoreSettings, type Tables } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
-import type { Actor, Change } from './history.ts';
+import { type Actor, type Change, changeConfig } from './history.ts';
 import { storedObjectStore, storeObjectStore } from './object-store.ts';
 
 /** Where documents are without an object store: files below the data directory. */
@@ -20,7 +20,7 @@ export async function configureFileStore(
     bucket: FILE_STORE.bucket,
     accessKeyId: '',
   };
-  return db.transaction().execute(async (trx) => {
+  return changeConfig(db, async (trx) => {
     const stored = await storedObjectStore(trx);
     if (stored && isFileStore(stored)) return { ...stored, changed: false };
     await storeObjectStore(trx, actor, stored, settings);

@@ -1,27 +1,42 @@
-import { keyIdOf, openCredential, type Secret, type Tables, WrongEncryptionKey } from '@kg-operator/config';
-import type { Kysely } from 'kysely';
+import { keyIdOf, openCredential, resolveEncryptionKey, type Secret, type Tables } from '@kg-operator/config';
+import type { Kysely, Transaction } from 'kysely';
+import { changeConfig } from './history.ts';
 
 /**
  * Checks that `encryptionKey` is the key of this database before anything is written with it: by the recorded fingerprint, and by
- * opening one stored credential. The first call on an empty database records the fingerprint. Returns the key's id.
+ * opening one stored credential. Writes only on a database that has no fingerprint yet: the first key that comes is recorded. Returns the
+ * id of the key in force.
  * @throws WrongEncryptionKey, CredentialUnreadable
  */
 export async function ensureFingerprint(db: Kysely<Tables>, encryptionKey: Secret): Promise<string> {
-  const keyId = keyIdOf(encryptionKey);
+  const key = (await hasFingerprint(db))
+    ? await checkKey(db, encryptionKey)
+    : await changeConfig(db, (trx) => keyInForce(trx, encryptionKey));
+  return keyIdOf(key);
+}
+
+/**
+ * The key that credentials are sealed with now, for who has `given`. Asked inside the transaction that is going to use it, it stays true.
+ * @throws WrongEncryptionKey, CredentialUnreadable
+ */
+export async function keyInForce(trx: Transaction<Tables>, given: Secret): Promise<Secret> {
+  const isNew = !(await hasFingerprint(trx));
+  const key = await checkKey(trx, given);
+  if (isNew)
+    await trx
+      .insertInto('kg_api.key_fingerprint')
+      .values({ key_id: keyIdOf(key) })
+      .execute();
+  return key;
+}
+
+async function checkKey(db: Kysely<Tables>, given: Secret): Promise<Secret> {
+  const key = await resolveEncryptionKey(db, given);
   const sample = await db.selectFrom('kg_api.system_api_keys').selectAll().limit(1).executeTakeFirst();
-  if (sample) {
-    if (sample.key_id !== keyId) throw new WrongEncryptionKey(sample.key_id, keyId);
-    await openCredential(encryptionKey, sample.provider, sample.ciphertext);
-  }
-  await db
-    .insertInto('kg_api.key_fingerprint')
-    .values({ key_id: keyId })
-    .onConflict((conflict) => conflict.column('singleton').doNothing())
-    .execute();
-  const { key_id: stored } = await db
-    .selectFrom('kg_api.key_fingerprint')
-    .select('key_id')
-    .executeTakeFirstOrThrow();
-  if (stored !== keyId) throw new WrongEncryptionKey(stored, keyId);
-  return keyId;
+  if (sample) await openCredential(key, sample.provider, sample.ciphertext);
+  return key;
+}
+
+async function hasFingerprint(db: Kysely<Tables>): Promise<boolean> {
+  return (await db.selectFrom('kg_api.key_fingerprint').select('key_id').executeTakeFirst()) !== undefined;
 }

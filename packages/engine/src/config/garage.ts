@@ -9,9 +9,9 @@ import {
 import type { Kysely } from 'kysely';
 import type { GarageAdmin } from '../adapters/garage.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { storeApiKey } from './api-key.ts';
+import { setApiKeyIn } from './api-key.ts';
 import { ensureFingerprint } from './fingerprint.ts';
-import type { Actor, Change } from './history.ts';
+import { type Actor, type Change, changeConfig } from './history.ts';
 import { storedObjectStore, storeObjectStore } from './object-store.ts';
 
 const BUCKET = 'kg-documents';
@@ -57,7 +57,7 @@ async function assignSingleNode(garage: GarageAdmin): Promise<boolean> {
 }
 
 async function storeCredentials(db: Kysely<Tables>, input: ObjectStoreInput) {
-  return db.transaction().execute(async (trx) => {
+  return changeConfig(db, async (trx) => {
     const stored = await storedObjectStore(trx);
     const credential = await trx
       .selectFrom('kg_api.system_api_keys')
@@ -89,7 +89,7 @@ async function storeCredentials(db: Kysely<Tables>, input: ObjectStoreInput) {
       accessKeyId,
     };
     await storeObjectStore(trx, input, stored, settings);
-    await storeApiKey(trx, {
+    await setApiKeyIn(trx, {
       provider: 'garage',
       key: secretAccessKey,
       encryptionKey: input.encryptionKey,

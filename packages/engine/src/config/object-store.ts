@@ -31,7 +31,13 @@ export async function storeObjectStore(
     .values({ key: 'object_store', value })
     .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, updated_at: new Date() }))
     .execute();
-  await recordChange(trx, actor, stored ? 'update' : 'create', 'object storage', { ...settings });
+  await recordChange(trx, actor, {
+    topic: 'garage',
+    action: stored ? 'update' : 'create',
+    subject: 'object storage',
+    before: stored ? { ...stored } : null,
+    after: { ...settings },
+  });
 }
 
 async function assertNoDocuments(trx: Transaction<Tables>, stored: ObjectStoreSettings): Promise<void> {

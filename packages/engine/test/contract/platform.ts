@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createPlatform } from '@kg-operator/api';
 import { type ConnectionSettings, loadConfig, openDatabase, Secret, type Tables } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
-import { setAdmin } from '../../src/config/admin.ts';
+import { setUser } from '../../src/config/admin.ts';
 import { setAiProvider } from '../../src/config/ai-provider.ts';
 import { setEmbedding } from '../../src/config/embedding.ts';
 import { configureFileStore } from '../../src/config/file-store.ts';
@@ -90,8 +90,8 @@ export function platformContract(name: string, open: () => Promise<EmptyServer>)
 
     test('2 configuration: the API does not start before it is complete', async () => {
       await ensureFingerprint(db, encryptionKey);
-      await setAdmin(db, { username: 'admin', password: new Secret(password), actor });
-      await setAiProvider(db, { provider: 'local', model: 'rules', baseUrl: null, actor });
+      await setUser(db, { username: 'admin', password: new Secret(password), actor });
+      await setAiProvider(db, { provider: 'local', actor });
       await expect(start()).rejects.toMatchObject({
         missing: [{ item: 'embedding provider' }, { item: 'object storage' }],
       });

@@ -2,7 +2,7 @@ import { Flags } from '@oclif/core';
 import { ConfigCommand } from '../../cli/config-command.ts';
 import { askNewSecret, asValidation } from '../../cli/prompts.ts';
 import { givenSecret, mustBeGiven } from '../../cli/secret-input.ts';
-import { checkPassword, setAdmin } from '../../config/admin.ts';
+import { checkPassword, setUser } from '../../config/admin.ts';
 
 export default class ConfigAdmin extends ConfigCommand {
   static override summary = 'Create the admin user, or set its password';
@@ -34,8 +34,12 @@ export default class ConfigAdmin extends ConfigCommand {
     const given = await givenSecret(source);
     if (!given && !this.interactive) throw mustBeGiven(source, ', or pipe it with --password-stdin');
     const password =
-      given ?? (await askNewSecret(`Password for ${flags.username}`, asValidation(checkPassword)));
-    const { changed } = await setAdmin(db, { username: flags.username, password, actor: this.actor });
+      given ??
+      (await askNewSecret(
+        `Password for ${flags.username}`,
+        asValidation((secret) => checkPassword(secret, flags.username)),
+      ));
+    const { changed } = await setUser(db, { username: flags.username, password, actor: this.actor });
     this.report(changed, `Admin user ${flags.username} is set`);
     return { username: flags.username, changed };
   }

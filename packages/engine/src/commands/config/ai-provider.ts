@@ -3,7 +3,7 @@ import { Args, Flags } from '@oclif/core';
 import { ConfigCommand } from '../../cli/config-command.ts';
 import { askSecret, asValidation } from '../../cli/prompts.ts';
 import { givenSecret } from '../../cli/secret-input.ts';
-import { DEFAULT_AI_MODEL, setAiProvider } from '../../config/ai-provider.ts';
+import { setAiProvider } from '../../config/ai-provider.ts';
 import { checkApiKey, setApiKey } from '../../config/api-key.ts';
 
 export default class ConfigAiProvider extends ConfigCommand {
@@ -45,8 +45,6 @@ export default class ConfigAiProvider extends ConfigCommand {
     const { args, flags } = await this.parse(ConfigAiProvider);
     const provider = args.provider as (typeof AI_PROVIDERS)[number];
     if (provider === 'local') return this.#chooseLocal();
-    const model = flags.model ?? DEFAULT_AI_MODEL[provider];
-    const baseUrl = flags['base-url'] ?? null;
     const db = await this.database();
     const stored = await db
       .selectFrom('kg_api.system_api_keys')
@@ -66,7 +64,13 @@ export default class ConfigAiProvider extends ConfigCommand {
         ? await askSecret(`API key for ${provider}`, asValidation(checkApiKey))
         : null);
     if (key) checkApiKey(key);
-    const provided = await setAiProvider(db, { provider, model, baseUrl, actor: this.actor });
+    const provided = await setAiProvider(db, {
+      provider,
+      model: flags.model,
+      baseUrl: flags['base-url'],
+      actor: this.actor,
+    });
+    const { model, baseUrl } = provided;
     const keyChange = key
       ? await setApiKey(db, { provider, key, encryptionKey: this.encryptionKey, actor: this.actor })
       : { changed: false };
@@ -81,8 +85,8 @@ export default class ConfigAiProvider extends ConfigCommand {
   /** The rules inside the API have no model, address or key to choose; what variables say about those is meant for the others. */
   async #chooseLocal() {
     const provider = 'local';
-    const choice = { provider, model: DEFAULT_AI_MODEL.local, baseUrl: null } as const;
-    const { changed } = await setAiProvider(await this.database(), { ...choice, actor: this.actor });
+    const choice = { provider, model: 'rules', baseUrl: null } as const;
+    const { changed } = await setAiProvider(await this.database(), { provider, actor: this.actor });
     this.report(changed, 'AI provider is local: extraction by rules, no key needed');
     return { ...choice, changed, keyStored: false };
   }

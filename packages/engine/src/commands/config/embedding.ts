@@ -1,7 +1,7 @@
 import { EMBEDDING_PROVIDERS } from '@kg-operator/config';
 import { Args, Flags } from '@oclif/core';
 import { ConfigCommand } from '../../cli/config-command.ts';
-import { DEFAULT_EMBEDDING, setEmbedding } from '../../config/embedding.ts';
+import { setEmbedding } from '../../config/embedding.ts';
 
 export default class ConfigEmbedding extends ConfigCommand {
   static override summary = 'Choose the provider of embeddings';
@@ -25,12 +25,10 @@ export default class ConfigEmbedding extends ConfigCommand {
   async run(): Promise<{ provider: string; model: string; dimensions: number; changed: boolean }> {
     const { args, flags } = await this.parse(ConfigEmbedding);
     const provider = args.provider as (typeof EMBEDDING_PROVIDERS)[number];
-    const model = flags.model ?? DEFAULT_EMBEDDING[provider].model;
-    const dimensions = flags.dimensions ?? DEFAULT_EMBEDDING[provider].dimensions;
-    const { changed } = await setEmbedding(await this.database(), {
+    const { changed, model, dimensions } = await setEmbedding(await this.database(), {
       provider,
-      model,
-      dimensions,
+      model: flags.model,
+      dimensions: flags.dimensions,
       actor: this.actor,
     });
     this.report(changed, `Embedding provider is ${provider} ${model}, ${dimensions} dimensions`);

@@ -1,0 +1,62 @@
+import { type Kysely, sql } from 'kysely';
+import { jsonArrayFrom, jsonObjectFrom } from 'kysely/helpers/postgres';
+import { SchemaMissing } from './errors.ts';
+import type { Tables } from './tables.ts';
+
+/** All rows of configuration, of one moment. Timestamps are text as PostgreSQL's JSON has them, bytes are hexadecimal. */
+export type ConfigRows = Awaited<ReturnType<typeof readConfigRows>>;
+
+/**
+ * Reads the configuration in one statement: PostgreSQL gives a statement one snapshot, so nothing in it is of different moments.
+ * @throws SchemaMissing when the tables are not there.
+ */
+export async function readConfigRows(db: Kysely<Tables>) {
+  try {
+    return await selectConfig(db).executeTakeFirstOrThrow();
+  } catch (error) {
+    if (isMissingTable(error)) throw new SchemaMissing(error);
+    throw error;
+  }
+}
+
+function selectConfig(db: Kysely<Tables>) {
+  return db.selectFrom('kg_api.config_version').select(({ selectFrom }) => [
+    sql<string>`version::text`.as('version'),
+    jsonArrayFrom(
+      selectFrom('kg_api.users')
+        .select(['username', 'role', 'disabled_at', 'password_set_at'])
+        .orderBy('username'),
+    ).as('users'),
+    jsonArrayFrom(
+      selectFrom('kg_api.ai_provider_config')
+        .select(['provider', 'model', 'base_url', 'options', 'active'])
+        .orderBy('provider'),
+    ).as('ai'),
+    jsonArrayFrom(
+      selectFrom('kg_api.embedding_config')
+        .select(['provider', 'model', 'dimensions', 'base_url', 'precision', 'active'])
+        .orderBy('provider'),
+    ).as('embedding'),
+    jsonArrayFrom(selectFrom('kg_api.platform_settings').select(['key', 'value']).orderBy('key')).as(
+      'settings',
+    ),
+    jsonArrayFrom(
+      selectFrom('kg_api.system_api_keys')
+        .select(['provider', 'expires_at', sql<string>`encode(ciphertext, 'hex')`.as('ciphertext')])
+        .orderBy('provider'),
+    ).as('keys'),
+    jsonObjectFrom(
+      selectFrom('kg_api.key_fingerprint').select([
+        'key_id',
+        'previous_key_id',
+        sql<string | null>`encode(bridge, 'hex')`.as('bridge'),
+      ]),
+    ).as('fingerprint'),
+  ]);
+}
+
+/** SQLSTATE 42P01 undefined_table, 42703 undefined_column, 3F000 invalid_schema_name: https://www.postgresql.org/docs/17/errcodes-appendix.html */
+function isMissingTable(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === '42P01' || code === '42703' || code === '3F000';
+}
