@@ -1,0 +1,137 @@
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join, relative, sep } from 'node:path';
+import { Readable } from 'node:stream';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  PutObjectCommand,
+  type S3Client,
+} from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
+import { syncPath } from './destination.ts';
+import { objectsOf } from './s3.ts';
+
+/** An object as it is stored, without its bytes. */
+export interface ObjectFacts {
+  key: string;
+  /** Bytes. */
+  size: number;
+  /** Null where the store keeps none: files. */
+  contentType: string | null;
+  /** Of the user's own, names in lower case. */
+  metadata: Record<string, string>;
+}
+
+export interface StoredObject extends ObjectFacts {
+  body: AsyncIterable<Uint8Array>;
+}
+
+/** The documents' store as a backup sees it: everything in it, and nothing about what it means. */
+export interface ObjectBucket {
+  /** For people. */
+  address: string;
+  /** Fails when it is not there or may not be used. */
+  check(): Promise<void>;
+  list(): AsyncIterable<{ key: string; size: number }>;
+  /** Null: gone since it was listed. */
+  get(key: string): Promise<StoredObject | null>;
+  put(facts: ObjectFacts, body: AsyncIterable<Uint8Array>): Promise<void>;
+  remove(key: string): Promise<void>;
+}
+
+/** Larger ones are sent in parts, so that memory stays bounded. */
+const SINGLE_PUT_LIMIT = 8 << 20;
+
+/** A bucket of an S3 server. */
+export function s3Bucket(client: S3Client, bucket: string): ObjectBucket {
+  return {
+    address: `bucket ${bucket}`,
+    check: async () => void (await client.send(new HeadBucketCommand({ Bucket: bucket }))),
+    list: () => objectsOf(client, bucket),
+    async get(key) {
+      try {
+        const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+        return {
+          key,
+          size: answer.ContentLength ?? 0,
+          contentType: answer.ContentType ?? null,
+          metadata: answer.Metadata ?? {},
+          body: (answer.Body ?? Readable.from([])) as AsyncIterable<Uint8Array>,
+        };
+      } catch (error) {
+        if ((error as { name?: string }).name === 'NoSuchKey') return null;
+        throw error;
+      }
+    },
+    async put({ key, size, contentType, metadata }, body) {
+      const about = { Bucket: bucket, Key: key, ContentType: contentType ?? undefined, Metadata: metadata };
+      if (size <= SINGLE_PUT_LIMIT) {
+        await client.send(new PutObjectCommand({ ...about, Body: await collect(body) }));
+        return;
+      }
+      const params = { ...about, Body: Readable.from(body, { objectMode: false }) };
+      await new Upload({ client, params, queueSize: 2, partSize: SINGLE_PUT_LIMIT }).done();
+    },
+    async remove(key) {
+      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+    },
+  };
+}
+
+/** Documents kept as files below a folder, as the API's store of files keeps them: names that begin with a dot are unfinished. */
+export function fileBucket(folder: string): ObjectBucket {
+  return {
+    address: folder,
+    check: async () => void (await mkdir(folder, { recursive: true, mode: 0o700 })),
+    async *list() {
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
+        (error: NodeJS.ErrnoException) => {
+          if (error.code === 'ENOENT') return [];
+          throw error;
+        },
+      );
+      for (const entry of entries) {
+        if (!entry.isFile() || entry.name.startsWith('.')) continue;
+        const path = join(entry.parentPath, entry.name);
+        yield { key: relative(folder, path).split(sep).join('/'), size: (await stat(path)).size };
+      }
+    },
+    async get(key) {
+      const path = join(folder, key);
+      const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return null;
+        throw error;
+      });
+      if (!found) return null;
+      return { key, size: found.size, contentType: null, metadata: {}, body: createReadStream(path) };
+    },
+    async put({ key }, body) {
+      const path = join(folder, key);
+      if (relative(folder, path).startsWith('..') || key.split('/').some((part) => part.startsWith('.')))
+        throw new Error(`${JSON.stringify(key)} can't be a file here`);
+      const partial = join(dirname(path), `.${process.pid}.restore`);
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const file = await open(partial, 'w', 0o600);
+      try {
+        for await (const chunk of body) await file.writeFile(chunk);
+        await file.sync();
+      } catch (error) {
+        await rm(partial, { force: true });
+        throw error;
+      } finally {
+        await file.close();
+      }
+      await rename(partial, path);
+      await syncPath(dirname(path));
+    },
+    remove: (key) => rm(join(folder, key), { force: true }),
+  };
+}
+
+export async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
