@@ -22,6 +22,10 @@ export interface GarageAdmin {
   } | null>;
   createBucket(alias: string): Promise<{ id: string }>;
   allowKey(bucketId: string, accessKeyId: string): Promise<void>;
+  /** Every bucket that has a global alias. */
+  listBuckets(): Promise<{ id: string; alias: string }[]>;
+  /** Only an empty one. */
+  deleteBucket(bucketId: string): Promise<void>;
 }
 
 interface StatusResponse {
@@ -118,6 +122,13 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
         accessKeyId,
         permissions: { read: true, write: true, owner: false },
       });
+    },
+    async listBuckets() {
+      const buckets = await must<{ id: string; globalAliases: string[] }[]>('GET', 'ListBuckets');
+      return buckets.flatMap(({ id, globalAliases }) => globalAliases.map((alias) => ({ id, alias })));
+    },
+    async deleteBucket(bucketId) {
+      await must('POST', `DeleteBucket?id=${encodeURIComponent(bucketId)}`);
     },
   };
 }

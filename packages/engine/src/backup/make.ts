@@ -4,7 +4,7 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { ConnectionSettings, Secret, Tables } from '@kg-operator/config';
+import type { ConnectionSettings, Tables } from '@kg-operator/config';
 import { type Kysely, sql } from 'kysely';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Recipients } from './age.ts';

@@ -7,7 +7,15 @@ export type Step =
   | { kind: 'check-encryption-key' }
   | { kind: 'configure-object-store' }
   | { kind: 'require-configuration' }
-  | { kind: 'probe'; target: ProbeTarget; timeoutSeconds: number };
+  | { kind: 'probe'; target: ProbeTarget; timeoutSeconds: number }
+  | BackupStep;
+
+/** Steps of backup and restore; `id` is a backup's, see backup/catalog.ts. */
+export type BackupStep =
+  | { kind: 'write-backup'; id: string }
+  | { kind: 'verify-backup'; id: string }
+  | { kind: 'copy-backup'; id: string; destination: string }
+  | { kind: 'prune-backups' };
 
 export type StepKind = Step['kind'];
 export type StepOf<K extends StepKind> = Extract<Step, { kind: K }>;
@@ -44,6 +52,14 @@ export function describeStep(step: Step): string {
       return 'Check that configuration is complete';
     case 'probe':
       return `Ask the ${step.target === 'api' ? 'API' : 'web app'} through the gateway`;
+    case 'write-backup':
+      return `Write ${step.id}`;
+    case 'verify-backup':
+      return 'Restore it once, beside the platform, and compare';
+    case 'copy-backup':
+      return `Copy it to ${step.destination}`;
+    case 'prune-backups':
+      return 'Remove backups that the retention policy gives up';
   }
 }
 

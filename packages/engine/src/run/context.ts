@@ -1,4 +1,4 @@
-import type { ConnectionSettings, Tables } from '@kg-operator/config';
+import type { ConnectionSettings, Secret, Tables } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../adapters/clock.ts';
 import type { Compose } from '../adapters/compose.ts';
@@ -30,6 +30,8 @@ export interface RunContext {
   /** The configuration database; opened once, closed by `close()`. */
   configDatabase(): Kysely<Tables>;
   garage(): GarageAdmin;
+  /** Keys that a person gave for backups, beside this installation's own. */
+  backupKeys: { recovery: Secret[]; passphrase: Secret | null };
   /** Asks an HTTP server; throws as fetch does. */
   fetch: typeof fetch;
   /** Aborted by Ctrl-C and SIGTERM: waits end, the running step is finished, the next one is not started. */

@@ -1,0 +1,166 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import {
+  isFileStore,
+  keyIdOf,
+  type ObjectStoreSettings,
+  openCredential,
+  resolveEncryptionKey,
+  Secret,
+} from '@kg-operator/config';
+import { EXIT, OperatorError } from '../model/errors.ts';
+import { infrastructureSecret, type Settings } from '../model/settings.ts';
+import type { RunContext } from '../run/context.ts';
+import { type Identities, type Recipients, recipientOf } from './age.ts';
+import { type BackupRecord, backupId } from './catalog.ts';
+import { type Destination, directoryDestination } from './destination.ts';
+import { hostIdentity } from './keys.ts';
+import type { BackupSource } from './make.ts';
+import { fileBucket, type ObjectBucket, s3Bucket } from './object-store.ts';
+import { s3Client, s3Destination } from './s3.ts';
+import { type BackupSettings, type DestinationSettings, readBackupSettings } from './settings.ts';
+
+/** Where bundles are made and, unless said otherwise, kept. */
+export function backupFolder(settings: Settings): string {
+  return join(settings.mode === 'containers' ? settings.root : settings.dataDirectory, 'backups');
+}
+
+export function newBackupId(context: RunContext): string {
+  return backupId(context.settings.project, context.clock.date(), randomBytes(3).toString('hex'));
+}
+
+/** Whom this installation encrypts its backups to. */
+export async function recipientsOf(
+  context: RunContext,
+  { kit }: BackupSettings,
+): Promise<{ recipients: Recipients; opens: BackupRecord['opens'] }> {
+  const { passphrase } = context.backupKeys;
+  if (passphrase) return { recipients: { passphrase }, opens: ['passphrase'] };
+  const own = await recipientOf(hostIdentity(await encryptionKey(context)));
+  return kit
+    ? { recipients: { keys: [kit.recipient, own] }, opens: ['recovery kit', 'this installation'] }
+    : { recipients: { keys: [own] }, opens: ['this installation'] };
+}
+
+/** What opens backups here: the passphrase if one was given, otherwise the kit, if one was given, and this installation's own key. */
+export async function identitiesOf(context: RunContext): Promise<Identities> {
+  const { recovery, passphrase } = context.backupKeys;
+  if (passphrase) return { passphrase };
+  const key = infrastructureSecret(context.settings, 'ENCRYPTION_KEY');
+  return { keys: [...recovery, hostIdentity(key)] };
+}
+
+async function encryptionKey(context: RunContext): Promise<Secret> {
+  return infrastructureSecret(context.settings, 'ENCRYPTION_KEY');
+}
+
+/** The destinations, first the folder in which bundles are made. */
+export async function destinationsOf(context: RunContext): Promise<Destination[]> {
+  const { destinations } = await readBackupSettings(context.configDatabase());
+  return Promise.all(destinations.map((settings) => openDestination(context, settings)));
+}
+
+/** The folder on this host, whatever the destinations are. */
+export function localDestination({ settings }: RunContext): Destination {
+  return directoryDestination('local', backupFolder(settings));
+}
+
+export async function openDestination(
+  context: RunContext,
+  settings: DestinationSettings,
+): Promise<Destination> {
+  if (settings.type === 'directory') {
+    const { path } = settings;
+    const root = join(backupFolder(context.settings), '..');
+    return directoryDestination(settings.name, isAbsolute(path) ? path : join(root, path));
+  }
+  const secretAccessKey = await storedCredential(context, `backup/${settings.name}`);
+  return s3Destination(settings.name, { ...settings, secretAccessKey }, settings.prefix);
+}
+
+/** A credential of `kg_api.system_api_keys`, opened. @throws OperatorError CREDENTIAL_MISSING */
+export async function storedCredential(context: RunContext, row: string): Promise<Secret> {
+  const db = context.configDatabase();
+  const key = await resolveEncryptionKey(db, await encryptionKey(context));
+  const stored = await db
+    .selectFrom('kg_api.system_api_keys')
+    .select('ciphertext')
+    .where('provider', '=', row)
+    .executeTakeFirst();
+  if (stored) return new Secret(openCredential(key, row, stored.ciphertext));
+  throw new OperatorError('CREDENTIAL_MISSING', `no credential is stored for ${row}`, {
+    exitCode: EXIT.configuration,
+    hint: row === 'garage' ? './operator.sh config garage' : './operator.sh backup destination add',
+  });
+}
+
+/** The store of the documents. @throws OperatorError CONFIGURATION_MISSING */
+export async function documentBucket(
+  context: RunContext,
+): Promise<{ bucket: ObjectBucket; settings: ObjectStoreSettings }> {
+  const row = await context
+    .configDatabase()
+    .selectFrom('kg_api.platform_settings')
+    .select('value')
+    .where('key', '=', 'object_store')
+    .executeTakeFirst();
+  const settings = row?.value as ObjectStoreSettings | undefined;
+  if (!settings) {
+    throw new OperatorError('CONFIGURATION_MISSING', 'object storage is not configured yet', {
+      exitCode: EXIT.configuration,
+      hint: './operator.sh config garage',
+    });
+  }
+  return { bucket: await openBucket(context, settings), settings };
+}
+
+export async function openBucket(context: RunContext, settings: ObjectStoreSettings): Promise<ObjectBucket> {
+  if (isFileStore(settings))
+    return fileBucket(
+      join(context.settings.dataDirectory, settings.endpoint.slice('file:'.length), settings.bucket),
+    );
+  const secretAccessKey = await storedCredential(context, 'garage');
+  return s3Bucket(s3Client({ ...settings, secretAccessKey }), settings.bucket);
+}
+
+/** Everything a backup of this installation is made of. */
+export async function backupSource(context: RunContext, id: string): Promise<BackupSource> {
+  const { settings, engineVersion } = context;
+  const observed = await context.observeDatabase();
+  const { bucket } = await documentBucket(context);
+  const containers =
+    settings.mode === 'containers' ? await context.runtime.listContainers(settings.project) : [];
+  const files = await Promise.all(
+    [
+      {
+        name: 'secrets.env',
+        path: join(settings.mode === 'embedded' ? settings.dataDirectory : settings.root, '.env'),
+      },
+      { name: 'operator.conf', path: join(settings.root, '.operator.conf') },
+    ]
+      .filter(({ path }) => existsSync(path))
+      .map(async ({ name, path }) => ({ name, text: await readFile(path, 'utf8') })),
+  );
+  return {
+    header: {
+      formatVersion: 1,
+      id,
+      createdAt: context.clock.date().toISOString(),
+      project: settings.project,
+      engineVersion,
+      mode: settings.mode,
+      schemaHead: observed.reachable ? observed.schema.head : null,
+      keyId: keyIdOf(await encryptionKey(context)),
+      images: Object.fromEntries(
+        containers.map(({ service, image, imageId }) => [service, { image, digest: imageId }]),
+      ),
+    },
+    connection: await context.databaseSettings(),
+    db: context.configDatabase(),
+    bucket,
+    bucketSettings: null,
+    files,
+  };
+}

@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
+import type { ConnectionSettings } from '@kg-operator/config';
+import { withScratchPostgres } from '../adapters/scratch-postgres.ts';
+import { EXIT, OperatorError } from '../model/errors.ts';
+import type { BackupStep } from '../model/plan.ts';
+import type { RunContext } from '../run/context.ts';
+import type { Executors } from '../run/execute.ts';
+import { type BackupRecord, bundleName, findBackup, type ListedBackup, listBackups } from './catalog.ts';
+import { openCredentials } from './credentials.ts';
+import type { Destination } from './destination.ts';
+import {
+  backupFolder,
+  backupSource,
+  destinationsOf,
+  documentBucket,
+  identitiesOf,
+  localDestination,
+  recipientsOf,
+} from './installation.ts';
+import { makeBackup, writeRecord } from './make.ts';
+import { type BundleFile, checkBundle, loadBundle } from './read.ts';
+import { expired } from './retention.ts';
+import { withScratchBucket } from './scratch-bucket.ts';
+import { readBackupSettings } from './settings.ts';
+
+/** What the steps of a backup do; they join run/execute.ts's. */
+export const backupExecutors: Executors<BackupStep['kind']> = {
+  async 'write-backup'({ id }, context, report) {
+    const settings = await readBackupSettings(context.configDatabase());
+    const source = await backupSource(context, id);
+    const target = { folder: backupFolder(context.settings), ...(await recipientsOf(context, settings)) };
+    const record = await makeBackup(source, target, context.signal, report);
+    await writeRecord(localDestination(context), record);
+    report(`${record.counts.rows} rows, ${record.counts.objects} objects`);
+  },
+
+  async 'verify-backup'({ id }, context, report) {
+    const destinations = [localDestination(context), ...(await destinationsOf(context))];
+    const backup = findBackup(await listBackups(destinations), id);
+    await verifyBackup(context, backup, destinations, report);
+  },
+
+  async 'copy-backup'({ id, destination }, context) {
+    const target = (await destinationsOf(context)).find(({ name }) => name === destination);
+    if (!target) throw new Error(`there is no destination ${destination}`);
+    const local = localDestination(context);
+    const { destinations: _where, ...record } = findBackup(await listBackups([local]), id);
+    await target.putFile(bundleName(id), join(backupFolder(context.settings), bundleName(id)));
+    // The record last: without it, a bundle is not a backup.
+    await writeRecord(target, record);
+  },
+
+  async 'prune-backups'(_step, context, report) {
+    const removed = await pruneBackups(context);
+    report(removed.length === 0 ? 'none' : removed.join(', '));
+  },
+};
+
+/** Restores a backup beside the platform, compares, and writes down what came of it. @throws OperatorError BACKUP_NOT_RESTORABLE */
+export async function verifyBackup(
+  context: RunContext,
+  backup: ListedBackup,
+  destinations: Destination[],
+  report: (line: string) => void,
+): Promise<void> {
+  const holders = destinations.filter(({ name }) => backup.destinations.includes(name));
+  const [holder] = holders;
+  if (!holder) throw new Error(`${backup.id} is nowhere`);
+  const file: BundleFile = {
+    open: () => holder.read(bundleName(backup.id)),
+    identities: await identitiesOf(context),
+  };
+  const { destinations: _where, ...record } = backup;
+  const note = async (change: Partial<BackupRecord>) => {
+    for (const destination of holders) await writeRecord(destination, { ...record, ...change });
+  };
+  let findings: string[];
+  try {
+    report('reading it');
+    const checked = await checkBundle(file);
+    findings = await onTrial(context, async (connection, bucket) => {
+      const wrong = await loadBundle(
+        file,
+        checked,
+        { connection, bucket },
+        { signal: context.signal, report },
+      );
+      return [...wrong, ...(await openCredentials(connection, checked))];
+    });
+  } catch (error) {
+    // Only what the bundle itself is to blame for is a verdict on it; without a key or without Docker nobody knows.
+    if (error instanceof OperatorError && error.code === 'BACKUP_DAMAGED')
+      await note({ state: 'failed', failure: error.message });
+    throw error;
+  }
+  if (findings.length === 0) {
+    await note({ state: 'verified', verifiedAt: context.clock.date().toISOString(), failure: null });
+    report('restored once, and the same');
+    return;
+  }
+  await note({ state: 'failed', failure: findings.slice(0, 3).join('; ') });
+  throw new OperatorError(
+    'BACKUP_NOT_RESTORABLE',
+    `${backup.id} was restored, and differs from what was backed up`,
+    {
+      exitCode: EXIT.afterImpact,
+      details: findings.slice(0, 20),
+      hint: 'keep the backups before it, and make another one: ./operator.sh backup',
+    },
+  );
+}
+
+/** A PostgreSQL and a bucket for a trial, removed afterwards. */
+async function onTrial<T>(
+  context: RunContext,
+  use: (connection: ConnectionSettings, bucket: Parameters<typeof loadBundle>[2]['bucket']) => Promise<T>,
+): Promise<T> {
+  const { settings, signal } = context;
+  const containers = await context.runtime.listContainers(settings.project);
+  const postgres = containers.find(({ service }) => service === 'postgres');
+  if (!postgres) {
+    throw new OperatorError(
+      'NOT_VERIFIABLE',
+      'there is no postgres container whose image a trial could use',
+      {
+        exitCode: EXIT.precondition,
+        hint: 'run it on the installation: ./operator.sh backup verify',
+      },
+    );
+  }
+  const scratch = {
+    project: settings.project,
+    image: postgres.imageId,
+    network: `${settings.project}_backend`,
+    signal,
+  };
+  const { settings: store } = await documentBucket(context);
+  return withScratchPostgres(scratch, (connection) =>
+    withScratchBucket(context, store, randomBytes(4).toString('hex'), (bucket) => use(connection, bucket)),
+  );
+}
+
+/** Removes the backups that the retention policy gives up, everywhere; returns their ids. */
+export async function pruneBackups(context: RunContext): Promise<string[]> {
+  const { retention } = await readBackupSettings(context.configDatabase());
+  if (!retention) return [];
+  const removed = new Set<string>();
+  // Each destination by itself: what a place keeps must not depend on another that may be lost.
+  for (const destination of await destinationsOf(context)) {
+    const backups = await listBackups([destination]);
+    const kept = backups.map(({ id, createdAt, state }) => ({ id, createdAt: new Date(createdAt), state }));
+    for (const id of expired(kept, retention)) {
+      // The record first: without it, what is left of a bundle is no backup.
+      await destination.remove(`${id}.json`);
+      await destination.remove(bundleName(id));
+      removed.add(id);
+    }
+  }
+  return [...removed];
+}
+
+/** A bundle that is a file of this host. */
+export function bundleOfFile(path: string, identities: BundleFile['identities']): BundleFile {
+  return { open: async () => createReadStream(path, { highWaterMark: 1 << 20 }), identities };
+}

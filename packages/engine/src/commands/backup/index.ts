@@ -1,0 +1,63 @@
+import { Flags } from '@oclif/core';
+import { findBackup, type ListedBackup, listBackups } from '../../backup/catalog.ts';
+import { backupFolder, destinationsOf, localDestination, newBackupId } from '../../backup/installation.ts';
+import { megabytes } from '../../backup/make.ts';
+import { readBackupSettings } from '../../backup/settings.ts';
+import { OperatorCommand } from '../../cli/base-command.ts';
+import { givenSecret } from '../../cli/secret-input.ts';
+import { showPlan } from '../../cli/show-plan.ts';
+import type { Plan } from '../../model/plan.ts';
+import { planBackup } from '../../plan/backup.ts';
+
+export default class Backup extends OperatorCommand {
+  static override summary = 'Back up everything, encrypted, and restore it once to prove it';
+  static override description =
+    'Database, documents, configuration and secrets of one moment, while the platform serves. Opens with the recovery kit, or on this installation.';
+  static override examples = [
+    '<%= config.bin %> backup',
+    '<%= config.bin %> backup list',
+    '<%= config.bin %> backup verify latest',
+  ];
+  static override flags = {
+    'no-verify': Flags.boolean({ description: 'do not restore it; it stays marked "unverified"' }),
+    'passphrase-file': Flags.string({
+      description: 'encrypt with the passphrase in this file instead (or KG_BACKUP_PASSPHRASE)',
+      helpValue: 'FILE',
+    }),
+    'dry-run': Flags.boolean({ description: 'show the plan and change nothing' }),
+  };
+
+  async run(): Promise<{ plan: Plan; backup: ListedBackup | null }> {
+    const { flags } = await this.parse(Backup);
+    this.context.backupKeys.passphrase = await givenSecret({
+      what: 'passphrase',
+      variable: 'KG_BACKUP_PASSPHRASE',
+      file: flags['passphrase-file'],
+      fileFlag: '--passphrase-file',
+    });
+    const settings = await readBackupSettings(this.context.configDatabase());
+    const folder = backupFolder(this.context.settings);
+    const destinations = await destinationsOf(this.context);
+    const id = newBackupId(this.context);
+    const plan = planBackup({
+      id,
+      verify: !flags['no-verify'],
+      copyTo: destinations.filter(({ address }) => address !== folder).map(({ name }) => name),
+      prune: settings.retention !== null,
+    });
+    if (flags['dry-run']) {
+      this.answer(showPlan(plan));
+      return { plan, backup: null };
+    }
+    if (!settings.kit && !this.context.backupKeys.passphrase)
+      this.warning(
+        "there is no recovery kit: this backup opens only with this installation's .env. Make one: ./operator.sh backup kit new",
+      );
+    await this.runPlan(plan);
+    const backup = findBackup(await listBackups([localDestination(this.context), ...destinations]), id);
+    const { rows, vertices, edges, objects } = backup.counts;
+    this.answer(`${backup.id}: ${megabytes(backup.size)}, ${backup.state}, in ${backup.seconds} s`);
+    this.say(`${rows} rows, ${vertices} vertices, ${edges} edges, ${objects} objects; ${folder}`);
+    return { plan, backup };
+  }
+}

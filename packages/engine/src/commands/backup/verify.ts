@@ -1,0 +1,30 @@
+import { Args } from '@oclif/core';
+import { findBackup, type ListedBackup, listBackups } from '../../backup/catalog.ts';
+import { destinationsOf, localDestination } from '../../backup/installation.ts';
+import { OperatorCommand } from '../../cli/base-command.ts';
+
+export default class BackupVerify extends OperatorCommand {
+  static override summary = 'Restore a backup beside the platform and compare it with what was backed up';
+  static override examples = [
+    '<%= config.bin %> backup verify',
+    '<%= config.bin %> backup verify kg-20261123T031500Z',
+  ];
+  static override args = {
+    backup: Args.string({ description: 'id, its beginning, or latest', default: 'latest' }),
+  };
+
+  async run(): Promise<{ backup: ListedBackup }> {
+    const { args } = await this.parse(BackupVerify);
+    const destinations = [localDestination(this.context), ...(await destinationsOf(this.context))];
+    const { id } = findBackup(await listBackups(destinations), args.backup);
+    await this.runPlan({
+      goal: `verify ${id}`,
+      steps: [{ kind: 'verify-backup', id }],
+      warnings: [],
+      destructive: false,
+    });
+    const backup = findBackup(await listBackups(destinations), id);
+    this.answer(`${id}: ${backup.state}`);
+    return { backup };
+  }
+}
