@@ -1,55 +1,46 @@
 #!/bin/sh
-# operator.sh, the host side of kg-operator: settings, secrets, Compose's environment; the engine in the container `operator` does the rest.
-# ARCHITECTURE.md is the map. The lines that begin with #| are the help.
+# The host side of kg-operator: settings, secrets, Compose's environment; the engine in the container `operator` does the rest. #| is the help.
 #| kg-operator: a knowledge-graph platform from an empty Docker host to a login page, and on from there.
 #| Usage: ./operator.sh COMMAND [FLAGS]    Flags everywhere: --json --yes --no-input --quiet --help
 #|   up [--dev]             everything: secrets, images, infrastructure, schema, configuration, application
 #|   init [--dev]           layer 1: write .env (secrets, once) and a first .operator.conf
 #|   migrate                layer 2: apply schema migrations
-#|   config TOPIC           layer 3: admin | ai-provider | embedding | api-key | garage | show
+#|   config TOPIC         layer 3: admin, ai-provider, embedding, api-key, garage, set, get, unset, show, validate, history, undo, import, export
 #|   start [--infra-only|--app-only] [--dry-run]    layer 4: start in layer order; a lower layer must be complete
-#|   stop [--keep-infra] [SERVICE...]               stop in reverse order; data stays
-#|   restart SERVICE...     restart the named services
+#|   stop, restart [SERVICE...]    stop in reverse order, data stays (--keep-infra: the application only); restart the named services
+#|   rotate SECRET          renew encryption-key | oauth-key | postgres-password | garage-secret on the running platform; again: goes on
 #|   status, versions       the four layers, every service, what to do next; what runs and what it was made from
 #|   logs [-f] [SERVICE]    what the services say (flags of docker compose logs)
 #|   psql, shell [SERVICE]  a prompt in the database; a shell in a container (default: operator)
 #|   teardown [--volumes]   remove the containers (y/N, --yes); --volumes: destroy the data too (the project's name typed, or --confirm NAME)
-#|   env                    Compose's variables, for: eval "$(./operator.sh env)"; docker compose ps
-#|   help, version          answer without Docker
+#|   env, help, version     Compose's variables, as in eval "$(./operator.sh env)"; docker compose ps. The three want no Docker
 #| Examples: ./operator.sh up --dev --yes; ./operator.sh config ai-provider openai && ./operator.sh start
 #| Exit codes: 0 ok, 1 bug, 2 usage, 3 precondition, 4 configuration missing or invalid, 5 locked, 6 Docker or registry,
 #|   7 unhealthy or timed out, 8 migration or schema, 9 failed after impact, 10 status --exit-code: not as desired, 130/143 signals
-# shellcheck disable=SC2086,SC2229 # SECRETS, SETTINGS, UNSET, PASSED and OTHER are lists of words
+# shellcheck disable=SC2086,SC2229 # SECRETS, SETTINGS, UNSET, PASSED, KG_NAMES, FROM_ENV and OTHER are lists of words
 { # up to the last line: a file that is cut short is a syntax error, and nothing of it runs
 set -eu
 KG_VERSION=0.1.0
-ENGINE_MINIMUM=25.0.0 COMPOSE_MINIMUM=2.24.4 # the first with start_interval in health checks; the first with the YAML tag !override
+ENGINE_MINIMUM=25.0.0 COMPOSE_MINIMUM=2.24.4 # the first with start_interval in health checks; with the YAML tag !override
 SECRETS='ENCRYPTION_KEY OAUTH_SIGNING_KEY GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN POSTGRES_PASSWORD'
 SETTINGS='CONTAINER_PREFIX IMAGE_SOURCE IMAGE_REGISTRY IMAGE_TAG DEV_MODE API_PORT WEB_PORT BIND_ADDRESS'
 UNSET="$SECRETS $SETTINGS COMPOSE_PROFILES COMPOSE_PATH_SEPARATOR COMPOSE_DISABLE_ENV_FILE COMPOSE_REMOVE_ORPHANS COMPOSE_PROJECT_DIRECTORY"
-PASSED='KG_ROOT COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES NO_COLOR FORCE_COLOR CI TERM COLUMNS KG_ADMIN_USERNAME KG_ADMIN_PASSWORD
-  KG_AI_PROVIDER KG_AI_MODEL KG_AI_BASE_URL KG_AI_API_KEY KG_EMBEDDING'
+PASSED='KG_ROOT KG_ACTOR COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES NO_COLOR FORCE_COLOR CI TERM COLUMNS'
 NL=$(printf '\n.') && NL=${NL%.}
-
 say() { [ -n "$QUIET" ] || printf '%s\n' "$*" >&2; }
 json_text() { printf '%s\n' "$1" | LC_ALL=C tr '\001-\011\013-\037' ' ' | sed -e 's/[\\"]/\\&/g' -e '$!s/$/\\n/' | tr -d '\n'; }
 fail() { # EXIT CODE MESSAGE [HINT]: for people on stderr; with --json also one document on stdout
   printf 'operator.sh: %s\n' "$3${4:+$NL  $4}" >&2
-  [ -z "$JSON" ] ||
-    printf '{"schemaVersion":1,"ok":false,"command":"%s","error":{"code":"%s","message":"%s","hint":"%s"},"warnings":[]}\n' \
-      "$(json_text "$COMMAND")" "$2" "$(json_text "$3")" "$(json_text "${4-}")"
+  [ -z "$JSON" ] || printf '{"schemaVersion":1,"ok":false,"command":"%s","error":{"code":"%s","message":"%s","hint":"%s"},"warnings":[]}\n' \
+    "$(json_text "$COMMAND")" "$2" "$(json_text "$3")" "$(json_text "${4-}")"
   exit "$1"
 }
 usage_error() { fail 2 USAGE "$1" "see ./operator.sh $COMMAND --help"; }
-# Checks collect what they find, so that a person mends everything in one go; report ends the run if there is anything.
-finding() { FINDINGS="${FINDINGS:+$FINDINGS$NL}$2" FINDINGS_EXIT=${FINDINGS_EXIT:-$1}; } # EXIT MESSAGE
+finding() { FINDINGS="${FINDINGS:+$FINDINGS$NL}$2" FINDINGS_EXIT=${FINDINGS_EXIT:-$1}; } # EXIT MESSAGE: collected, to be mended in one go
 report() { [ -z "$FINDINGS" ] || fail "$FINDINGS_EXIT" CHECKS_FAILED "$FINDINGS" 'nothing was changed'; }
 locate_root() {
   case $0 in */*) script=$0 ;; *) script=./$0 ;; esac
-  while [ -L "$script" ]; do
-    target=$(readlink "$script")
-    case $target in /*) script=$target ;; *) script=${script%/*}/$target ;; esac
-  done
+  while [ -L "$script" ]; do target=$(readlink "$script") && case $target in /*) script=$target ;; *) script=${script%/*}/$target ;; esac; done
   KG_ROOT=$(CDPATH='' cd -P -- "${script%/*}/" && pwd -P && echo .) # the dot keeps a newline at the end of the name
   KG_ROOT=${KG_ROOT%"$NL".}
   case $KG_ROOT in *[:,]* | *"$NL"*) fail 3 ROOT_NAME "colon, comma or newline in $KG_ROOT: Compose separates paths by them" ;; esac
@@ -57,10 +48,8 @@ locate_root() {
   [ -f "$COMPOSE_DIR/docker-compose.yml" ] || LAYOUT=standalone COMPOSE_DIR=$KG_ROOT
   [ -f "$COMPOSE_DIR/docker-compose.yml" ] || fail 3 NO_INSTALLATION "no docker-compose.yml in $KG_ROOT or its docker/"
 }
-
-# Prints "FILE:LINE: what is wrong" for each error and, last, the settings in force as one line. Never a value in an error: it may be a
-# secret in the wrong file. The TypeScript twin is packages/engine/src/model/env-file.ts; test/shell/env-vectors.json binds the two.
-parse_files() { # name=NAME PATH ...
+# Prints "FILE:LINE: what is wrong" for each error, never with the value: it may be a secret; last, the settings in force and the names KG_*.
+parse_files() { # name=NAME PATH ... The TypeScript twin is packages/engine/src/model/env-file.ts; test/shell/env-vectors.json binds the two.
   LC_ALL=C awk -v layout="$LAYOUT" -v version="$KG_VERSION" -v secrets="$SECRETS" -v settings="$SETTINGS" '
     function bad(line, what) { print name ":" line ": " what }
     function rule(of, key, like, words, value) { file[key] = of; good[key] = "^(" like ")$"; expected[key] = words; conf[key] = value }
@@ -85,23 +74,19 @@ parse_files() { # name=NAME PATH ...
     first { bad(FNR, key " is set twice, first in line " first); next }
     file[key] != name { bad(FNR, "unknown key " key); next }
     value !~ /^[A-Za-z0-9_.\/:@%+,=-]*$/ { bad(FNR, "a value may hold only letters, digits and _./:@%+,=- (and no quotes)"); next }
-    value !~ good[key] || !fits(key, value) { bad(FNR, key " must be " expected[key]); next }
-    { conf[key] = value }
+    { if (value !~ good[key] || !fits(key, value)) bad(FNR, key " must be " expected[key]); else conf[key] = value }
     END {
       if (name == ".env") for (i = 1; i <= n; i++) if (!at[name, secret[i]]) print ".env: " secret[i] " is missing"
       name = c; if (!repository && conf["IMAGE_SOURCE"] == "local") bad(at[c, "IMAGE_SOURCE"], "nothing to build here: IMAGE_SOURCE=ghcr")
       if (conf["DEV_MODE"] == "true" && conf["IMAGE_SOURCE"] == "ghcr") bad(at[c, "DEV_MODE"], "DEV_MODE=true needs IMAGE_SOURCE=local")
       if (conf["API_PORT"] == conf["WEB_PORT"]) bad(at[c, "WEB_PORT"] + 0, "WEB_PORT and API_PORT are the same")
       for (i = split(settings, setting); i > 0; i--) line = conf[setting[i]] " " line
-      print line at[c, "DEV_MODE"] + 0
-    }' "$@"
+      for (name in ENVIRON) if (name ~ /^KG_[A-Z0-9_]+$/) names = names " " name
+      print line (at[c, "DEV_MODE"] + 0) names }' "$@"
 }
-
-# The resolver: the only place that decides which files, overlays and project Compose works on.
-read_settings() {
+read_settings() { # the resolver: the only place that decides which files, overlays and project Compose works on
   unset $UNSET # Compose prefers its environment to the files: what happens to be exported would change the meaning
-  COMPOSE_ENV_FILES='' HAS_ENV=''
-  set -- name= /dev/null # so that awk never waits for stdin
+  set -- name= /dev/null && COMPOSE_ENV_FILES='' HAS_ENV='' # the first: so that awk never waits for stdin
   for file in .operator.conf .env; do
     if [ -f "$KG_ROOT/$file" ] && [ -r "$KG_ROOT/$file" ]; then
       set -- "$@" "name=$file" "$KG_ROOT/$file"
@@ -110,14 +95,13 @@ read_settings() {
   done
   parsed=$(parse_files "$@")
   [ "$parsed" = "${parsed%"$NL"*}" ] || finding 3 "${parsed%"$NL"*}"
-  read -r $SETTINGS DEV_LINE <<END
+  read -r $SETTINGS DEV_LINE KG_NAMES <<END
 ${parsed##*"$NL"}
 END
   case ${HAS_ENV:+$(ls -ldL "$KG_ROOT/.env")} in '' | ????------*) ;; *) finding 3 ".env: others can read it: chmod 600 '$KG_ROOT/.env'" ;; esac
-  COMPOSE_PROJECT_NAME=$CONTAINER_PREFIX COMPOSE_FILE=$COMPOSE_DIR/docker-compose.yml
-  [ "$IMAGE_SOURCE" = local ] || COMPOSE_FILE=$COMPOSE_FILE:$COMPOSE_DIR/docker-compose.ghcr.yml
-  [ "$DEV_MODE" = false ] || COMPOSE_FILE=$COMPOSE_FILE:$COMPOSE_DIR/docker-compose.dev.yml
-  [ ! -f "$COMPOSE_DIR/docker-compose.override.yml" ] || COMPOSE_FILE=$COMPOSE_FILE:$COMPOSE_DIR/docker-compose.override.yml
+  OPERATOR=$CONTAINER_PREFIX-operator COMPOSE_PROJECT_NAME=$CONTAINER_PREFIX base=$COMPOSE_DIR/docker-compose && COMPOSE_FILE=$base.yml
+  [ "$IMAGE_SOURCE" = local ] || COMPOSE_FILE=$COMPOSE_FILE:$base.ghcr.yml; [ "$DEV_MODE" = false ] || COMPOSE_FILE=$COMPOSE_FILE:$base.dev.yml
+  [ ! -f "$base.override.yml" ] || COMPOSE_FILE=$COMPOSE_FILE:$base.override.yml
   export KG_ROOT COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES
 }
 at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$1" ]; } # as numbers: 2.9.0 < 2.24.4
@@ -141,32 +125,61 @@ port_is_free() { # SETTING PORT: or held by this project's own gateway; only Lin
 place() { # NAME LINE...: whole or not at all, and never over an existing file: a link fails where a rename replaces
   target=$KG_ROOT/$1 temporary=$KG_ROOT/.env.tmp.$$ && shift
   trap 'rm -f "$temporary"' EXIT && trap 'exit 130' INT HUP && trap 'exit 143' TERM # dash runs the EXIT trap only if something exits
-  (umask 077 && printf '%s\n' "$@" >"$temporary") || fail 3 NOT_WRITTEN "$KG_ROOT does not take a file"
-  sync "$temporary" 2>/dev/null || sync
+  (umask 077 && printf '%s\n' "$@" >"$temporary" && durable "$temporary") || fail 3 NOT_WRITTEN "$KG_ROOT does not take a file"
   ln "$temporary" "$target" 2>/dev/null || { [ ! -e "$target" ] && mv "$temporary" "$target"; } ||
-    fail 3 NOT_WRITTEN "$target was not written: another init was faster, or $KG_ROOT does not take it"
-  rm -f "$temporary"
+    fail 3 NOT_WRITTEN "$target was not written: another command was faster, or $KG_ROOT does not take it"
+  rm -f "$temporary" && durable "$KG_ROOT"
+}
+durable() { sync "$1" 2>/dev/null || sync; } # on the disk; a directory: its names
+renew() { # NAMES TEXT: RENEWED is the text with new random values for these names; through pipes, since argv is public
+  RENEWED=$(printf '%s\n' "$2" | LC_ALL=C awk -F= -v names=" $1 " -v random="od -An -v -tx1 -N32 /dev/urandom | tr -d ' \\n'" '
+    /=/ && index(names, " " $1 " ") {
+      value = ""; random | getline value; close(random); if (length(value) != 64) exit 1
+      $0 = $1 "=" ($1 ~ /PASSWORD$/ ? substr(value, 1, 48) : value)
+    } { print }') || fail 1 NO_RANDOMNESS '/dev/urandom gave too few bytes'
 }
 initialise() { # what is missing of .operator.conf and .env; .env comes last: where it is, init was finished
   volumes=$(docker volume ls -q --filter "label=com.docker.compose.project=$CONTAINER_PREFIX") || fail 6 DOCKER 'docker volume ls failed'
-  [ -z "$volumes" ] || [ -n "$HAS_ENV" ] || fail 3 DATA_WITHOUT_ENV "no .env, but data of $CONTAINER_PREFIX, locked with the lost secrets" \
+  for file in .env.next .env.previous; do [ ! -e "$KG_ROOT/$file" ] || volumes="$volumes $file"; done # they belong to an .env, too
+  [ -z "$volumes" ] || [ -n "$HAS_ENV" ] || fail 3 DATA_WITHOUT_ENV "no .env, but what was locked with the lost secrets:$NL$volumes" \
     'put your copy of .env back, or destroy the data: ./operator.sh teardown --volumes'
-  rm -f "$KG_ROOT"/.env.tmp.* # of a run that was killed
-  (umask 077 && mkdir -p "$KG_ROOT/.operator")
+  rm -f "$KG_ROOT"/.env.tmp.* && (umask 077 && mkdir -p "$KG_ROOT/.operator") # the first: of a run that was killed
   [ -e "$KG_ROOT/.operator.conf" ] ||
     place .operator.conf '# The settings of this installation; .operator.conf.example explains each.' "CONTAINER_PREFIX=$CONTAINER_PREFIX" \
       "IMAGE_SOURCE=$IMAGE_SOURCE" "IMAGE_REGISTRY=$IMAGE_REGISTRY" "IMAGE_TAG=$IMAGE_TAG" "DEV_MODE=${DEV:-$DEV_MODE}" \
       "API_PORT=$API_PORT" "WEB_PORT=$WEB_PORT" "BIND_ADDRESS=$BIND_ADDRESS"
   [ -z "$HAS_ENV" ] || return 0
-  set -- '# Written once, by ./operator.sh init. Keep a copy elsewhere: without it the data of this installation cannot be read.'
-  for name in $SECRETS; do
-    value=$(LC_ALL=C od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
-    [ "${#value}" -eq 64 ] || fail 1 NO_RANDOMNESS '/dev/urandom gave too few bytes'
-    [ "$name" != POSTGRES_PASSWORD ] || value=${value%????????????????} # 48 digits
-    set -- "$@" "$name=$value"
-  done
-  place .env "$@"
+  renew "$SECRETS" "$(printf '%s=\n' $SECRETS)"
+  place .env '# Written by ./operator.sh init. Keep a copy elsewhere: without it the data of this installation cannot be read.' "$RENEWED"
   say "Wrote $KG_ROOT/.env: keep a copy of it elsewhere. Settings: .operator.conf"
+}
+rotate() { # in steps, and the same command goes on after any of them; .env.previous is kept until the engine has seen the old value refused
+  case $OTHER in
+    ' encryption-key') names=ENCRYPTION_KEY ;; ' oauth-key') names=OAUTH_SIGNING_KEY ;; ' postgres-password') names=POSTGRES_PASSWORD ;;
+    ' garage-secret') names='GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN' ;;
+    *) usage_error 'rotate wants one of: encryption-key, oauth-key, postgres-password, garage-secret' ;; esac
+  env=$KG_ROOT/.env begun=/dev/null
+  if [ -e "$env.next" ]; then begun=$env.next; elif [ -e "$env.previous" ]; then begun=$env; fi
+  begun=$(sed -n 's/^# Rotated \([a-z-]*\) .*/ \1/p' "$begun")
+  case $begun in '' | "$OTHER") ;; *) fail 3 ROTATION_UNFINISHED "another rotation is unfinished:$begun" "./operator.sh rotate$begun" ;; esac
+  if [ -z "$begun" ]; then
+    engine_step "$@" --check
+    renew "$names" "$(grep -v '^# Rotated ' "$env")"
+    place .env.next "# Rotated$OTHER $(date -u +%Y-%m-%dT%H:%M:%SZ)" "$RENEWED"
+  fi
+  if [ -e "$env.next" ]; then
+    engine_step "$@"
+    [ -e "$env.previous" ] || place .env.previous "$(cat "$env")"
+    mv -f "$env.next" "$env"; durable "$KG_ROOT"
+  fi
+  engine_step "$@" --finish
+  rm -f "$env.previous" && durable "$KG_ROOT" && printf %s "$ANSWER"
+}
+engine_step() { # FLAGS: engine rotate, which must succeed; its JSON goes to ANSWER, since only the last one is printed
+  if [ -z "$JSON" ]; then ANSWER=''; run_engine rotate "$@"
+  elif ANSWER=$(run_engine rotate "$@"; printf '\n%s' "$STATUS"); then STATUS=${ANSWER##*"$NL"} ANSWER=${ANSWER%"$NL"*}
+  else STATUS=$?; fi
+  [ "$STATUS" = 0 ] || { printf %s "$ANSWER"; exit "$STATUS"; }
 }
 compose() { docker compose "$@" >&2 || fail 6 COMPOSE_FAILED "docker compose $* failed"; } # stdout is for the answer
 images_are_there() { docker compose config --images "$@" | grep kg-operator- | xargs docker image inspect >/dev/null 2>&1; } # [SERVICE]
@@ -180,41 +193,38 @@ bring_up_operator() { # up makes all images anew, start those that are missing
   fi
   compose up -d --no-deps --wait operator
 }
-# Runs the engine; STATUS is its exit code, or "absent": its container is not running and nothing has run. To ask beforehand would cost every
-# command a docker call (20 ms); instead first_line holds back docker's complaint, which is the first line on stderr, and passes the rest on.
-try_engine() {
+try_engine() { # STATUS is the engine's exit code, or "absent": its container is not running and nothing has run
   directory=$(pwd -P 2>/dev/null) || directory=$KG_ROOT
   case $directory/ in "$KG_ROOT"/*) ;; *) directory=$KG_ROOT ;; esac
-  set -- -w "$directory" "$CONTAINER_PREFIX-operator" kg-operator "$@"
-  for name in $PASSED; do set -- -e "$name" "$@"; done
+  set -- -w "$directory" "$OPERATOR" kg-operator "$@"
+  KG_ACTOR=${SUDO_USER:-$(id -un 2>/dev/null || id -u)} && export KG_ACTOR
+  for name in $PASSED $KG_NAMES $FROM_ENV; do case $name in *[!A-Za-z0-9_]*) ;; *) set -- -e "$name" "$@" ;; esac; done
   if [ -t 0 ] && [ -t 1 ]; then set -- -t "$@"; fi # not otherwise: -t merges stderr into stdout
   { STATUS=$({ { docker exec -i "$@" 2>&1 >&3 3>&- 4>&- && echo 0 >&4 || echo "$?" >&4; } | first_line 3>&-; } 4>&1); } 3>&1
   case $STATUS in *absent*) STATUS=absent ;; *125*) STATUS=125 ;; esac # first_line's word, before or after docker's exit code
   case $STATUS in absent | 1 | 12[567]) ;; *) return ;; esac
-  case $STATUS$(docker container inspect -f '{{.State.Running}}' "$CONTAINER_PREFIX-operator" 2>/dev/null) in
-    absent | absentfalse | 1true) ;; # the last: a 1 of the engine's own
-    *) fail 6 ENGINE_NOT_RUN 'docker could not run the engine' 'try again, or ./operator.sh start --infra-only' ;;
-  esac
+  running=$(docker container inspect -f '{{.State.Running}}' "$OPERATOR" 2>/dev/null) || running=''
+  case $STATUS$running in absent | absentfalse | 1true) return ;; esac # the last: a 1 of the engine's own
+  fail 6 ENGINE_NOT_RUN 'docker could not run the engine' 'try again, or ./operator.sh start --infra-only'
 }
-first_line() {
+first_line() { # holds back docker's complaint, the first line of stderr: to ask beforehand would cost every command a docker call (20 ms)
   trap '' INT # Ctrl-C is for the engine; what it says about it must still arrive
   IFS= read -r line || [ -n "$line" ] || return 0
   case $line in
-    *"No such container: $CONTAINER_PREFIX-operator" | 'Error response from daemon: '[Cc]'ontainer '*' is not running') echo absent >&4 ;;
+    *"No such container: $OPERATOR" | 'Error response from daemon: '[Cc]'ontainer '*' is not running') echo absent >&4 ;;
     'Error response from daemon: Container '*' is '*) printf '%s\n' "$line" >&2 && echo 125 >&4 ;; # paused, restarting
     *) printf '%s\n' "$line" >&2 ;;
   esac
   exec cat >&2
 }
-engine() { # ARGS: never returns; brings the container up if it is not
+engine() { run_engine "$@"; exit "$STATUS"; } # ARGS: never returns
+run_engine() { # ARGS: as try_engine, but brings the container up if it is not
   try_engine "$@"
   if [ "$STATUS" = absent ]; then
     images_are_there operator || fail 3 NOT_STARTED 'this installation has not been started yet' 'run ./operator.sh up, or start'
-    say 'Starting the operator container' && compose up -d --no-deps operator
-    try_engine "$@"
+    say 'Starting the operator container'; compose up -d --no-deps operator; try_engine "$@"
   fi
-  [ "$STATUS" != absent ] || fail 6 OPERATOR_STOPS 'the operator container does not stay up' "docker logs $CONTAINER_PREFIX-operator"
-  exit "$STATUS"
+  [ "$STATUS" != absent ] || fail 6 OPERATOR_STOPS 'the operator container does not stay up' "docker logs $OPERATOR"
 }
 ask() { [ -z "$NO_INPUT" ] && (: </dev/tty) 2>/dev/null && printf '%s ' "$1" >/dev/tty && read -r answer </dev/tty && echo "$answer"; }
 teardown() { # keeps data and .env unless --volumes
@@ -225,74 +235,64 @@ teardown() { # keeps data and .env unless --volumes
     case ${YES:-$(ask 'Remove the containers? Data and .env stay. [y/N]')} in [yY]*) ;; *) usage_error 'not confirmed: give --yes' ;; esac
   fi
   cd / && unset COMPOSE_FILE COMPOSE_ENV_FILES # Compose then goes by its labels: needs no .env, and sees what earlier settings started
-  compose down --remove-orphans ${VOLUMES:+--volumes}
-  [ -n "$VOLUMES" ] || return 0
+  compose down --remove-orphans ${VOLUMES:+--volumes} && [ -n "$VOLUMES" ] || return 0
   left=$(docker volume ls -q --filter "label=com.docker.compose.project=$CONTAINER_PREFIX") || left=unknown # compose passes over those in use
   [ -z "$left" ] || fail 6 VOLUMES_LEFT "not removed, still in use: $left" 'stop what uses them (docker ps --filter volume=NAME), then again'
-  if [ -n "$HAS_ENV" ]; then removed=.env.removed-$(date -u +%Y%m%dT%H%M%SZ) && mv "$KG_ROOT/.env" "$KG_ROOT/$removed"; fi
+  removed=.env.removed-$(date -u +%Y%m%dT%H%M%SZ)
+  for file in '' .next .previous; do [ ! -e "$KG_ROOT/.env$file" ] || mv "$KG_ROOT/.env$file" "$KG_ROOT/$removed$file"; done
   say "The data is gone.${HAS_ENV:+ .env is now $removed: it still opens backups; delete it if there are none}"
 }
 own_command() { # the checks, one report of all they found, the command
-  case $COMMAND in init | up | start | teardown) docker_is_ready ;; esac
+  case $COMMAND in init | up | start | rotate | teardown) docker_is_ready ;; esac
   case $COMMAND$DRY_RUN in up | start) port_is_free API_PORT "$API_PORT" && port_is_free WEB_PORT "$WEB_PORT" ;; esac
   case $DEV$LAYOUT$DEV_MODE:$COMPOSE_ENV_FILES in truestandalone* | truerepositoryfalse:*/.operator.conf*)
-    finding 3 ".operator.conf:$DEV_LINE: --dev needs the repository, and DEV_MODE=true in this file" ;;
-  esac
-  [ "$COMMAND$HAS_ENV" != init.env ] || finding 3 '.env exists already: it is written once and never replaced'
+    finding 3 ".operator.conf:$DEV_LINE: --dev needs the repository, and DEV_MODE=true in this file" ;; esac
+  [ "$COMMAND$HAS_ENV" != init.env ] || finding 3 '.env exists already: init never replaces it'
   case $COMMAND in init | teardown | env) [ -z "$OTHER" ] || usage_error "$COMMAND does not take$OTHER" ;; esac
   report
   case $COMMAND in
-    init)
-      initialise # not with && or ||, here and below: they switch set -e off inside
-      say 'Next: ./operator.sh up, or start --infra-only and config' ;;
-    up | start)
-      if [ "$COMMAND$DRY_RUN" = up ]; then initialise; read_settings; fi
+    init) initialise; say 'Next: ./operator.sh up, or start --infra-only and config' ;; # no && or ||, here and below: they switch set -e off
+    up | start) if [ "$COMMAND$DRY_RUN" = up ]; then initialise; read_settings; fi
       if [ -z "$DRY_RUN" ]; then bring_up_operator; fi
       engine "$COMMAND" "$@" ;;
-    stop)
-      [ -z "$OTHER" ] || engine stop "$@" # a part of it, or a dry run: the operator stays
+    stop) [ -z "$OTHER" ] || engine stop "$@" # a part of it, or a dry run: the operator stays
       try_engine stop "$@"
       case $STATUS in absent) compose stop ;; 0) compose stop operator && exit ;; *) exit "$STATUS" ;; esac ;;
-    restart)
-      [ -n "$OTHER" ] || usage_error "restart wants a SERVICE: $(docker compose config --services | sort | tr '\n' ' ')"
+    restart) [ -n "$OTHER" ] || usage_error "restart wants a SERVICE: $(docker compose config --services | sort | tr '\n' ' ')"
       compose restart $OTHER ;;
     logs) docker compose logs "$@" || ended "$?" ;;
-    shell)
-      if [ -t 0 ] && [ -t 1 ]; then set -- exec; else set -- exec -T; fi
+    shell) if [ -t 0 ] && [ -t 1 ]; then set -- exec; else set -- exec -T; fi
       docker compose "$@" ${OTHER:-operator} sh || ended "$?" ;;
-    teardown) teardown ;;
-    env) # quoted for eval
-      printf '%s\n' "KG_ROOT=$KG_ROOT" "COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME" "COMPOSE_FILE=$COMPOSE_FILE" \
+    rotate) rotate "$@"; return ;; teardown) teardown ;;
+    env) printf '%s\n' "KG_ROOT=$KG_ROOT" "COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME" "COMPOSE_FILE=$COMPOSE_FILE" \
         "COMPOSE_ENV_FILES=$COMPOSE_ENV_FILES" | sed -e "s/'/'\\\\''/g" -e "s/=/='/" -e "s/^/export /" -e "s/\$/'/"
-      echo "unset $UNSET" ;;
+      echo "unset $UNSET" ;; # quoted for eval
   esac
   [ -z "$JSON" ] || printf '{"schemaVersion":1,"ok":true,"command":"%s","data":{},"warnings":[]}\n' "$COMMAND"
 }
 ended() { case $1 in 1 | 12[567]) exit 6 ;; *) exit "$1" ;; esac } # docker compose's exit code as ours
 main() {
-  JSON='' QUIET='' NO_INPUT='' YES='' DEV='' VOLUMES='' CONFIRM='' DRY_RUN='' HELP='' OTHER='' FINDINGS='' FINDINGS_EXIT='' own='' previous=''
-  COMMAND=${1:-help} && shift "$(($# > 0))"
+  JSON='' QUIET='' NO_INPUT='' YES='' DEV='' VOLUMES='' CONFIRM='' DRY_RUN='' HELP='' OTHER='' FINDINGS='' FINDINGS_EXIT='' FROM_ENV=''
+  COMMAND=${1:-help} own='' previous='' && shift "$(($# > 0))"
   for argument; do # notes the flags that mean something here; the engine gets them all, except that up --dev is the shim's
-    shift
-    [ "$COMMAND $argument" = 'up --dev' ] || set -- "$@" "$argument"
+    shift; [ "$COMMAND $argument" = 'up --dev' ] || set -- "$@" "$argument"
     case $previous$argument in
       --json) JSON=1 ;; --quiet) QUIET=1 ;; --no-input) NO_INPUT=1 ;; --yes) YES=yes ;; --dev) DEV=true ;; --help | -h) HELP=1 ;;
       --volumes) VOLUMES=1 ;; --confirm) ;; --confirm?*) CONFIRM=${argument#--confirm=} ;;
       *) OTHER="$OTHER $argument" ;;
     esac
-    [ "$argument" != --dry-run ] || DRY_RUN=1
-    case $argument in --confirm) previous=--confirm ;; *) previous='' ;; esac
+    case $previous$argument in --dry-run) DRY_RUN=1 ;; --from-env?*) FROM_ENV="$FROM_ENV ${argument#--from-env=}" ;; esac
+    case $argument in --confirm | --from-env) previous=$argument ;; *) previous='' ;; esac
   done
   case $COMMAND in
     help | -h | --help) if [ $# -gt 0 ]; then main "$@" --help; else sed -n 's/^#| //p' "$0"; fi && return ;;
     version | -V | --version) echo "kg-operator $KG_VERSION" && return ;;
     -*) COMMAND=help && usage_error 'the command comes first, then its flags' ;;
-    init | up | start | stop | restart | logs | shell | teardown | env) own=1 ;;
+    init | up | start | stop | restart | rotate | logs | shell | teardown | env) own=1 ;;
     *) HELP='' ;;
   esac
-  if [ -n "$HELP" ]; then sed -n 's/^#| //p' "$0" | grep -E "^  ($COMMAND|psql, $COMMAND) |^Usage|^Exit|^  7" && return; fi
-  locate_root
-  read_settings
+  if [ -n "$HELP" ]; then sed -n 's/^#| //p' "$0" | grep -E "^  ([a-z, ]+, )?${COMMAND}[ ,]|^Usage|^Exit|^  7" && return; fi
+  locate_root; read_settings
   case $HAS_ENV$COMMAND in .env* | init | up | teardown) ;; *) finding 3 "no .env in $KG_ROOT: run ./operator.sh init, or up for all" ;; esac
   if [ -n "$own" ]; then own_command "$@"; else report && engine "$COMMAND" "$@"; fi
 }

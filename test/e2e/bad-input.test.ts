@@ -131,7 +131,7 @@ describe('what a person or a machine can do wrong', () => {
     await writeFile(kg.path('.env'), wrong);
     const { code, document } = await kg.json(['start']);
     await writeFile(kg.path('.env'), right);
-    expect(code).toBe(3);
+    expect(code).toBe(4);
     expect(document.error.code).toBe('WRONG_ENCRYPTION_KEY');
     expect(JSON.stringify(document)).not.toContain('ab'.repeat(32));
     expect((await kg.json(['start', '--infra-only'])).code).toBe(0);

@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, tes
 import { type ConnectionSettings, Secret } from '@kg-operator/config';
 import { observeDatabase } from '../../packages/engine/src/database/observe.ts';
 import { type MigrationSession, openSession } from '../../packages/engine/src/database/session.ts';
-import { migrate, readLedger } from '../../packages/engine/src/migrations/migrate.ts';
+import { readLedger } from '../../packages/engine/src/migrations/ledger.ts';
+import { migrate } from '../../packages/engine/src/migrations/migrate.ts';
 import { migration, migrationContract, tablesOf } from '../../packages/engine/test/contract/migrations.ts';
 import { platformContract } from '../../packages/engine/test/contract/platform.ts';
 import { docker, expectCode, run } from './command.ts';

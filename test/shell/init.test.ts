@@ -24,7 +24,7 @@ const WRAPPED = ['mkdir', 'od', 'sync', 'ln', 'rm'];
 /** Puts wrappers of the programs that init runs first on PATH; the Nth call kills the whole process group, before or after its work. */
 function killAt(install: Install, call: number, when: 'before' | 'after', signal: 'KILL' | 'TERM'): void {
   // -$$ would be the wrapper's own group; all of them are in the group of the shim, which run() made a session leader.
-  const kill = signal === 'KILL' ? 'kill -KILL 0' : 'kill -TERM $PPID';
+  const kill = signal === 'KILL' ? 'kill -KILL 0' : 'kill -TERM $(cat "$FAKE_DOCKER/shim")';
   for (const name of WRAPPED) {
     rmSync(join(install.bin, name), { force: true });
     const script = `#!/bin/dash
@@ -163,8 +163,8 @@ describe.each(SHELLS)('init under %s', (name, shell) => {
   });
 
   test('killed at any step: no half file, and the next up carries on', async () => {
-    // rm of leftovers, mkdir, five times od, and for each of two files sync, ln, rm.
-    const steps = 13;
+    // rm of leftovers, mkdir, five times od, and for each of two files sync, ln, rm, sync.
+    const steps = 15;
     const moments: [number, 'before' | 'after', 'KILL' | 'TERM'][] = [];
     for (let step = 1; step <= steps; step++) {
       for (const when of ['before', 'after'] as const) {
@@ -179,7 +179,8 @@ describe.each(SHELLS)('init under %s', (name, shell) => {
     for (const [step, when, signal] of moments) {
       using victim = new Install(shell);
       killAt(victim, step, when, signal);
-      const result = await victim.run(['init']);
+      const onStart = (pid: number) => void victim.given('shim', String(pid));
+      const result = await victim.run(['init'], { onStart });
       expect([step, when, signal, result.code === 0]).toEqual([step, when, signal, false]);
       expectEnvWholeOrAbsent(victim);
       if (victim.has('.operator.conf'))

@@ -1,102 +1,101 @@
-import { hashPassword, type Secret, type Tables, verifyPassword } from '@kg-operator/config';
-import { errors, jwtVerify, SignJWT } from 'jose';
-import type { Kysely } from 'kysely';
+import type { PlatformUser, Role } from '@kg-operator/config';
+import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import type { SigningKeys } from './signing-keys.ts';
+import type { UserRecord } from './users.ts';
 
 const ISSUER = 'kg-operator';
 const AUDIENCE = 'kg-api';
 const ALGORITHM = 'HS256';
-/** Seconds an access token is valid. */
-export const TOKEN_LIFETIME = 3600;
-/** Longest password that is hashed at all. */
-const MAX_PASSWORD = 1024;
-
-export type Role = 'admin' | 'member';
+/** Milliseconds by which two readings of one timestamp may differ: drivers cut off or round PostgreSQL's microseconds. */
+const READING_MS = 1;
 
 export interface Identity {
   username: string;
   role: Role;
 }
 
-export interface UserRecord extends Identity {
-  passwordHash: string;
+/** RFC 6749, 5.1. */
+export interface TokenAnswer {
+  access_token: string;
+  token_type: 'Bearer';
+  /** Seconds. */
+  expires_in: number;
 }
 
-/** Where users are kept. */
-export interface UserStore {
-  find(username: string): Promise<UserRecord | undefined>;
-}
-
-export function databaseUsers(db: Kysely<Tables>): UserStore {
-  return {
-    async find(username) {
-      const row = await db
-        .selectFrom('kg_api.users')
-        .select(['username', 'role', 'password_hash'])
-        .where('username', '=', username)
-        .executeTakeFirst();
-      return row && { username: row.username, role: row.role, passwordHash: row.password_hash };
-    },
-  };
-}
-
+/** Who may do what, by one configuration. */
 export interface Auth {
-  /** Who that is, or null; it takes as long for an unknown user as for a wrong password. */
-  login(username: string, password: string): Promise<Identity | null>;
-  /** A signed access token that is valid for TOKEN_LIFETIME seconds. */
-  issueToken(identity: Identity): Promise<string>;
-  /** Whom a token was issued to; null for anything but a valid token of ours. */
+  issueToken(user: Pick<UserRecord, 'username' | 'passwordSetAt'>): Promise<TokenAnswer>;
+  /** Whom a token was issued to, as that user is now; null for anything but a valid token of ours, of an enabled user, for its password of now. */
   verifyToken(token: string): Promise<Identity | null>;
+  /** Whether this configuration knows the user as the database has just given it. */
+  knows(user: UserRecord): boolean;
 }
 
-/** The signing key does not have the form `operator.sh init` writes. */
-export class SigningKeyInvalid extends Error {
-  constructor() {
-    super('OAUTH_SIGNING_KEY must be 64 hexadecimal digits, as ./operator.sh init writes it');
-    this.name = 'SigningKeyInvalid';
-  }
+export interface AuthSettings {
+  users: PlatformUser[];
+  keys: SigningKeys;
+  /** Seconds. */
+  tokenLifetime: number;
 }
 
-/** @throws SigningKeyInvalid when `signingKey` is not 64 hexadecimal digits. */
-export function createAuth(users: UserStore, signingKey: Secret): Auth {
-  if (!/^[0-9a-fA-F]{64}$/.test(signingKey.reveal())) throw new SigningKeyInvalid();
-  const key = Buffer.from(signingKey.reveal(), 'hex');
-  // Compared against when there is no such user, so that the time of the answer does not tell.
-  const nobody = hashPassword('the password of nobody');
+export function createAuth({ users, keys, tokenLifetime }: AuthSettings): Auth {
+  const byName = new Map(users.map((user) => [user.username, user]));
 
   return {
-    async login(username, password) {
-      if (password.length > MAX_PASSWORD) return null;
-      const user = await users.find(username.trim().toLowerCase());
-      const matches = await verifyPassword(user?.passwordHash ?? (await nobody), password);
-      return user && matches ? { username: user.username, role: user.role } : null;
-    },
-
-    issueToken({ username, role }) {
-      return new SignJWT({ role })
-        .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
+    async issueToken({ username, passwordSetAt }) {
+      const access_token = await new SignJWT({ pwd: passwordSetAt.getTime() })
+        .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT', kid: keys.current.kid })
         .setIssuer(ISSUER)
         .setAudience(AUDIENCE)
         .setSubject(username)
         .setIssuedAt()
-        .setExpirationTime(`${TOKEN_LIFETIME}s`)
-        .sign(key);
+        .setExpirationTime(`${tokenLifetime}s`)
+        .sign(keys.current.bytes);
+      return { access_token, token_type: 'Bearer', expires_in: tokenLifetime };
     },
 
     async verifyToken(token) {
-      try {
-        const { payload } = await jwtVerify(token, key, {
-          algorithms: [ALGORITHM],
-          issuer: ISSUER,
-          audience: AUDIENCE,
-          requiredClaims: ['exp', 'sub'],
-        });
-        const { sub, role } = payload;
-        if (!sub || (role !== 'admin' && role !== 'member')) return null;
-        return { username: sub, role };
-      } catch (error) {
-        if (error instanceof errors.JOSEError) return null;
-        throw error;
-      }
+      const payload = await verify(token, keys);
+      const user = byName.get(payload?.sub ?? '');
+      if (!payload || !user || user.disabled) return null;
+      // When the password was set that the user logged in with, by the database's clock; tokens of version 0.1.0 say only when they were
+      // issued, in whole seconds of the API's.
+      const passwordOf = typeof payload.pwd === 'number' ? payload.pwd : (payload.iat ?? 0) * 1000;
+      if (passwordOf + READING_MS < user.passwordSetAt.getTime()) return null;
+      return { username: user.username, role: user.role };
+    },
+
+    knows({ username, disabled, passwordSetAt }) {
+      const user = byName.get(username);
+      return (
+        user !== undefined &&
+        user.disabled === disabled &&
+        user.passwordSetAt.getTime() + READING_MS >= passwordSetAt.getTime()
+      );
     },
   };
+}
+
+async function verify(token: string, keys: SigningKeys): Promise<JWTPayload | null> {
+  let kid: string | undefined;
+  try {
+    ({ kid } = decodeProtectedHeader(token));
+  } catch {
+    // Not a JWT, whatever it is.
+    return null;
+  }
+  for (const key of keys.accepted(kid)) {
+    try {
+      const { payload } = await jwtVerify(token, key.bytes, {
+        algorithms: [ALGORITHM],
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        requiredClaims: ['exp', 'iat', 'sub'],
+      });
+      return payload;
+    } catch (error) {
+      if (!(error instanceof errors.JOSEError)) throw error;
+    }
+  }
+  return null;
 }

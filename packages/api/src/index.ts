@@ -1,5 +1,5 @@
 // What a process needs that serves the API itself: `kg-operator dev`.
 export { localExtractor } from './extract/local.ts';
-export { jsonLog, type Log } from './log.ts';
+export { jsonLog, type Log, Redaction } from './log.ts';
 export { createPlatform } from './platform.ts';
 export { openSite, type Site } from './site.ts';

@@ -2,10 +2,15 @@ import type { Context } from 'hono';
 import * as z from 'zod';
 import { ApiError } from './errors.ts';
 
-/** Longest text of a document, in characters. */
-export const MAX_TEXT = 200_000;
-/** Largest request body, in bytes. */
-export const MAX_BODY = 1024 * 1024;
+/** Largest request body that carries no document, in bytes. */
+export const MAX_BODY = 64 * 1024;
+/** The same for a login: a password of 1024 characters, each of them up to three bytes, each of these `%XX`. */
+export const MAX_LOGIN_BODY = 16 * 1024;
+
+/** Largest request body that carries a document of `maxBytes`: JSON may need six bytes for one (`\u0007`). */
+export function maxDocumentBody(maxBytes: number): number {
+  return 6 * maxBytes + MAX_BODY;
+}
 
 /** A line of text without control characters, spaces collapsed, in Unicode's composed form: the same name is written one way. */
 export function oneLine(text: string): string {
@@ -38,10 +43,11 @@ export const extractBody = z.union([
   z.strictObject({ text, title: title.optional() }),
   z.strictObject({ documentId: z.uuid() }),
 ]);
+export const passwordBody = z.strictObject({ current: z.string(), new: z.string() });
 
 /**
  * The request's JSON body as `schema` has it.
- * @throws ApiError 415 for another content type, 400 for malformed JSON or a wrong shape, 413 for a text over MAX_TEXT.
+ * @throws ApiError 415 for another content type, 400 for malformed JSON or a wrong shape.
  */
 export async function jsonBody<Schema extends z.ZodType>(
   c: Context,
@@ -54,17 +60,6 @@ export async function jsonBody<Schema extends z.ZodType>(
     if (error instanceof SyntaxError) throw new ApiError(400, 'invalid_json', 'The body is not valid JSON.');
     throw error;
   });
-  const given = (body as { text?: unknown } | null)?.text;
-  if (typeof given === 'string' && given.length > MAX_TEXT) {
-    throw new ApiError(
-      413,
-      'text_too_long',
-      `The text has ${given.length} characters; ${MAX_TEXT} are possible.`,
-      {
-        limit: MAX_TEXT,
-      },
-    );
-  }
   const result = schema.safeParse(body);
   if (result.success) return result.data;
   const issues = result.error.issues.map((issue) => ({
@@ -87,4 +82,13 @@ export function limitParameter(c: Context, { fallback, max }: { fallback: number
     throw new ApiError(400, 'invalid_limit', `limit must be a whole number from 1 to ${max}.`);
   }
   return limit;
+}
+
+/** @throws ApiError 413 for a text that takes more than `maxBytes` as UTF-8. */
+export function checkTextSize(text: string, maxBytes: number): void {
+  const bytes = Buffer.byteLength(text);
+  if (bytes <= maxBytes) return;
+  throw new ApiError(413, 'text_too_long', `The text has ${bytes} bytes; at most ${maxBytes} are accepted.`, {
+    limit: maxBytes,
+  });
 }

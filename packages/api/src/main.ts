@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import { serve } from '@hono/node-server';
-import { connectionSettings, openDatabase, readSecret, type Secret } from '@kg-operator/config';
-import { describeError, jsonLog } from './log.ts';
+import { connectionSettings, openDatabase, readSecret } from '@kg-operator/config';
+import { describeError, jsonLog, Redaction } from './log.ts';
 import { createPlatform } from './platform.ts';
 import { exitCodeOf, readAll, waitForDatabase } from './start.ts';
 
@@ -12,8 +12,8 @@ const VERSION = typeof KG_VERSION === 'string' ? KG_VERSION : 'development';
 /** Requests that are under way get this long to finish; Docker kills the container after ten seconds. */
 const GRACE_MS = 5_000;
 
-const secrets: Secret[] = [];
-const log = jsonLog(secrets, (line) => process.stderr.write(line));
+const redaction = new Redaction();
+const log = jsonLog(redaction, (line) => process.stderr.write(line));
 
 async function main(): Promise<void> {
   const { settings, encryptionKey, signingKey } = readAll({
@@ -21,16 +21,20 @@ async function main(): Promise<void> {
     encryptionKey: () => readSecret('ENCRYPTION_KEY'),
     signingKey: () => readSecret('OAUTH_SIGNING_KEY'),
   });
-  secrets.push(settings.password, encryptionKey, signingKey);
+  redaction.add([settings.password, encryptionKey, signingKey]);
   const port = Number(process.env.PORT ?? 8000);
 
   const shutdown = new AbortController();
   let server: Server | undefined;
+  const close = async () => {
+    await platform.close();
+    await db.destroy();
+  };
   const stop = (signal: string) => {
     if (shutdown.signal.aborted) return;
     log('info', 'stopping', { signal });
     if (!server) process.exit(0);
-    server.close(() => void db.destroy().finally(() => process.exit(0)));
+    server.close(() => void close().finally(() => process.exit(0)));
     server.closeIdleConnections();
     setTimeout(() => shutdown.abort(), GRACE_MS).unref();
     setTimeout(() => server?.closeAllConnections(), GRACE_MS + 1_000).unref();
@@ -41,19 +45,21 @@ async function main(): Promise<void> {
 
   const db = openDatabase(settings);
   await waitForDatabase(db, { onRetry: (reason) => log('info', 'waiting for the database', { reason }) });
-  const { app, config } = await createPlatform({
+  const platform = await createPlatform({
     version: VERSION,
     db,
+    connection: settings,
     encryptionKey,
     signingKey,
     dataDirectory: null,
     log,
-    onSecrets: (found) => secrets.push(...found),
+    onSecrets: redaction.add,
     shutdown: shutdown.signal,
   });
 
-  server = serve({ fetch: app.fetch, port }, (address) => {
-    log('info', 'listening', { port: address.port, version: VERSION, provider: config.ai.provider });
+  server = serve({ fetch: platform.app.fetch, port }, (address) => {
+    const { provider } = platform.inForce.current.config.ai;
+    log('info', 'listening', { port: address.port, version: VERSION, provider });
   }) as Server;
   server.on('error', (error) => fail(error));
 }

@@ -1,7 +1,7 @@
 export interface Check {
   name: string;
   ok: boolean;
-  /** `ok`, or why not, in words that may be shown to anyone. */
+  /** `ok`, what is to be said all the same, or why not; in words that may be shown to anyone. */
   message: string;
 }
 
@@ -15,7 +15,8 @@ export interface Probe {
   name: string;
   /** What it means for the user when the probe fails. */
   failure: string;
-  run(): Promise<void>;
+  /** A text that it resolves with is what is to be said although it can be used. */
+  run(): Promise<unknown>;
 }
 
 /** One probe may take this long. */
@@ -49,17 +50,17 @@ async function runOne({ name, failure, run }: Probe, timeoutMs: number): Promise
     timeoutMs,
   );
   try {
-    await Promise.race([run(), timeout.promise]);
-    return { name, ok: true, message: 'ok' };
+    const remark = await Promise.race([run(), timeout.promise]);
+    return { name, ok: true, message: typeof remark === 'string' ? remark : 'ok' };
   } catch (error) {
-    return { name, ok: false, message: `${failure}: ${reason(error)}` };
+    return { name, ok: false, message: `${failure}: ${shortReason(error)}` };
   } finally {
     clearTimeout(timer);
   }
 }
 
 /** The short form of an error: its code where there is one, since messages of drivers name addresses and users. */
-function reason(error: unknown): string {
+export function shortReason(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error';
   const { code } = error as { code?: unknown };
   return typeof code === 'string' && code ? code : error.message;

@@ -3,12 +3,13 @@ import {
   CredentialUnreadable,
   SchemaMissing,
   SecretMissing,
+  SettingInvalid,
   type Tables,
   WrongEncryptionKey,
 } from '@kg-operator/config';
 import { type Kysely, sql } from 'kysely';
-import { SigningKeyInvalid } from './auth.ts';
 import { FileStoreElsewhere } from './objects/index.ts';
+import { SigningKeyInvalid } from './signing-keys.ts';
 
 /** The database did not answer in time, or said no. */
 export class DatabaseUnreachable extends Error {
@@ -99,6 +100,7 @@ export function exitCodeOf(error: unknown): number {
   if (
     error instanceof ConfigurationIncomplete ||
     error instanceof FileStoreElsewhere ||
+    error instanceof SettingInvalid ||
     error instanceof WrongEncryptionKey ||
     error instanceof CredentialUnreadable
   )

@@ -4,8 +4,9 @@
  * only as a SHA-256.
  *
  *   node ai-server.ts --port 9999
- *   GET  /last        {requests, path, model, header, keySha256, headerSha256, text}; 404 before the first call
- *   POST /behaviour   {status?, content?, delayMs?}: answer with this HTTP status, or this content, or later; {} resets
+ *   GET  /last        {requests, path, model, header, keySha256, headerSha256, text, format, options, atOnce}; 404 before the first call
+ *   POST /behaviour   {status?, content?, delayMs?, refuses?}: answer with this HTTP status, or this content, or later, or 400 to these
+ *                     response formats; {} resets
  */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -23,12 +24,35 @@ export interface LastCall {
   /** SHA-256 of the header's whole value. */
   headerSha256: string | null;
   text: string;
+  /** How JSON was asked for: `response_format.type`, or `output_config.format.type` of Anthropic; null: not at all. */
+  format: string | null;
+  /** What else was given of these. */
+  options: { temperature?: number; max_tokens?: number; max_completion_tokens?: number };
+  /** Most requests that were under way at once until now. */
+  atOnce: number;
 }
 
 export interface Behaviour {
   status?: number;
   content?: string;
   delayMs?: number;
+  refuses?: string[];
+}
+
+interface Body {
+  model: string;
+  messages: { role: string; content: string }[];
+  response_format?: { type: string };
+  output_config?: { format?: { type: string } };
+  temperature?: number;
+  max_tokens?: number;
+  max_completion_tokens?: number;
+}
+
+interface State {
+  last: LastCall | undefined;
+  behaviour: Behaviour;
+  running: number;
 }
 
 export interface AiServer {
@@ -64,8 +88,12 @@ export function findGraph(text: string): GraphAnswer {
 }
 
 export async function startAiServer(port = 0, host = '127.0.0.1'): Promise<AiServer> {
-  const state: { last: LastCall | undefined; behaviour: Behaviour } = { last: undefined, behaviour: {} };
+  const state: State = { last: undefined, behaviour: {}, running: 0 };
   const server: Server = createServer((request, response) => {
+    response.once('close', () => {
+      state.running -= 1;
+    });
+    state.running += 1;
     answer(request, response, state).catch((error: unknown) => {
       send(response, 500, { error: { message: String(error) } });
     });
@@ -82,11 +110,7 @@ export async function startAiServer(port = 0, host = '127.0.0.1'): Promise<AiSer
   });
 }
 
-async function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  state: { last: LastCall | undefined; behaviour: Behaviour },
-): Promise<void> {
+async function answer(request: IncomingMessage, response: ServerResponse, state: State): Promise<void> {
   const path = request.url ?? '/';
   let raw = '';
   for await (const chunk of request) raw += chunk;
@@ -100,7 +124,7 @@ async function answer(
     return send(response, 404, { error: { message: `no such path: ${path}` } });
   }
 
-  const body = JSON.parse(raw) as { model: string; messages: { role: string; content: string }[] };
+  const body = JSON.parse(raw) as Body;
   const header = request.headers['x-api-key']
     ? 'x-api-key'
     : request.headers.authorization
@@ -108,6 +132,8 @@ async function answer(
       : null;
   const value = header && String(request.headers[header]);
   const text = body.messages.findLast(({ role }) => role === 'user')?.content ?? '';
+  const { temperature, max_tokens, max_completion_tokens } = body;
+  const format = body.response_format?.type ?? body.output_config?.format?.type ?? null;
   state.last = {
     requests: (state.last?.requests ?? 0) + 1,
     path,
@@ -116,14 +142,19 @@ async function answer(
     keySha256: value && sha256(value.replace(/^Bearer /, '')),
     headerSha256: value && sha256(value),
     text,
+    format,
+    options: JSON.parse(JSON.stringify({ temperature, max_tokens, max_completion_tokens })),
+    atOnce: Math.max(state.last?.atOnce ?? 0, state.running),
   };
 
-  const { status, content, delayMs } = state.behaviour;
+  const { status, content, delayMs, refuses } = state.behaviour;
   if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
   if (status) {
     // As OpenAI does with a wrong key: the answer quotes it.
     return send(response, status, { error: { type: 'test', message: `refused, key provided: ${value}` } });
   }
+  if (format && refuses?.includes(format))
+    return send(response, 400, { error: { message: `response_format ${format} is not supported` } });
   const output = content ?? JSON.stringify(findGraph(text));
   if (path.endsWith('/messages')) {
     return send(response, 200, {

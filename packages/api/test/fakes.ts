@@ -1,12 +1,24 @@
-import { type PlatformConfig, type RemoteAi, Secret } from '@kg-operator/config';
+import {
+  type PlatformConfig,
+  type PlatformSettings,
+  type RemoteAi,
+  Secret,
+  settingsOf,
+} from '@kg-operator/config';
+import { createAccounts } from '../src/accounts.ts';
 import { createApp } from '../src/app.ts';
-import { createAuth, type UserRecord } from '../src/auth.ts';
+import { createAuth } from '../src/auth.ts';
 import { createDocuments, type DocumentRow, type DocumentRows } from '../src/documents.ts';
 import type { Extractor } from '../src/extract/index.ts';
 import { type Concept, ConceptMissing, type Graph, type Relation, relationId } from '../src/graph.ts';
-import { jsonLog } from '../src/log.ts';
+import { InForce } from '../src/in-force.ts';
+import { jsonLog, Redaction } from '../src/log.ts';
+import type { LoginAttempts } from '../src/login-attempts.ts';
 import type { ObjectStore } from '../src/objects/index.ts';
 import { type Probe, readiness } from '../src/ready.ts';
+import { signingKeys } from '../src/signing-keys.ts';
+import type { Snapshot } from '../src/snapshot.ts';
+import type { UserRecord, UserStore } from '../src/users.ts';
 
 /** Objects in memory. `failing` makes the next calls of an operation fail. */
 export class MemoryObjects implements ObjectStore {
@@ -31,6 +43,8 @@ export class MemoryObjects implements ObjectStore {
   async check(): Promise<void> {
     this.#obey('check');
   }
+
+  close(): void {}
 
   #obey(operation: 'put' | 'get' | 'delete' | 'check'): void {
     if (this.failing.has(operation)) throw new Error(`${operation} fails`);
@@ -105,10 +119,29 @@ export class MemoryGraph implements Graph {
 export const API_KEY = 'sk-test-7f3d2c1b0a';
 export const SIGNING_KEY = 'ab'.repeat(32);
 
-export function testConfig(ai: Partial<RemoteAi> = {}): PlatformConfig {
+export function testConfig(
+  ai: Partial<RemoteAi> = {},
+  settings: Partial<PlatformSettings> = {},
+): PlatformConfig {
   return {
-    ai: { provider: 'openai', model: 'gpt-test', baseUrl: null, apiKey: new Secret(API_KEY), ...ai },
-    embedding: { provider: 'local', model: 'test', dimensions: 8 },
+    version: '1',
+    ai: {
+      provider: 'openai',
+      protocol: 'openai',
+      model: 'gpt-test',
+      baseUrl: 'https://api.openai.com/v1',
+      apiKey: new Secret(API_KEY),
+      options: {},
+      ...ai,
+    },
+    embedding: {
+      provider: 'local',
+      model: 'test',
+      dimensions: 8,
+      baseUrl: null,
+      apiKey: null,
+      precision: 'float32',
+    },
     objectStore: {
       endpoint: 'http://garage:3900',
       region: 'garage',
@@ -116,45 +149,83 @@ export function testConfig(ai: Partial<RemoteAi> = {}): PlatformConfig {
       accessKeyId: 'GKtest',
       secretAccessKey: new Secret('secret-access-key'),
     },
+    settings: { ...settingsOf([]), ...settings },
+    users: [{ username: 'ada', role: 'admin', disabled: false, passwordSetAt: new Date(0) }],
+    previousSigningKey: null,
   };
 }
 
-/** The app on fakes, and a client that is logged in. */
+/** Users in memory. */
+export class MemoryUsers implements UserStore {
+  readonly users: Map<string, UserRecord>;
+  finds = 0;
+
+  constructor(users: UserRecord[]) {
+    this.users = new Map(users.map((user) => [user.username, user]));
+  }
+
+  async find(username: string): Promise<UserRecord | undefined> {
+    this.finds += 1;
+    return this.users.get(username);
+  }
+
+  async setPassword(user: UserRecord, passwordHash: string): Promise<UserRecord | undefined> {
+    if (this.users.get(user.username)?.passwordHash !== user.passwordHash) return undefined;
+    const changed = { ...user, passwordHash, passwordSetAt: new Date() };
+    this.users.set(user.username, changed);
+    return changed;
+  }
+}
+
+/** The app on fakes, and a client that is logged in as `ada`. */
 export function testApp(options: {
   users?: UserRecord[];
   config?: PlatformConfig;
   extractor?: Extractor;
   graph?: Graph;
   probes?: Probe[];
+  attempts?: LoginAttempts;
 }) {
-  const users = new Map(options.users?.map((user) => [user.username, user]));
-  const config = options.config ?? testConfig();
   const lines: string[] = [];
-  const log = jsonLog(config.ai.apiKey ? [config.ai.apiKey] : [], (line) => lines.push(line));
-  const auth = createAuth({ find: async (username) => users.get(username) }, new Secret(SIGNING_KEY));
+  const redaction = new Redaction();
+  redaction.add([new Secret(API_KEY)]);
+  const log = jsonLog(redaction, (line) => lines.push(line));
   const objects = new MemoryObjects();
   const rows = new MemoryRows();
+  const users = new MemoryUsers(options.users ?? []);
   const graph = options.graph ?? new MemoryGraph();
   const shutdown = new AbortController();
-  const app = createApp({
-    version: 'test',
+  const snapshotOf = (config: PlatformConfig): Snapshot => ({
     config,
-    auth,
-    graph,
+    auth: createAuth({
+      users: config.users,
+      keys: signingKeys(new Secret(SIGNING_KEY), config.previousSigningKey),
+      tokenLifetime: config.settings['auth.token-lifetime'],
+    }),
+    objects,
     documents: createDocuments(rows, objects, log),
     extractor: options.extractor ?? { extract: async () => ({ concepts: [], relations: [] }) },
+  });
+  const inForce = new InForce(snapshotOf(options.config ?? testConfig()), () => {});
+  const app = createApp({
+    version: 'test',
+    inForce,
+    accounts: createAccounts(users, options.attempts),
+    graph,
     ready: readiness(options.probes ?? []),
     log,
     shutdown: shutdown.signal,
   });
+  /** A token of `ada` for the configuration in force. */
+  const token = async () =>
+    (await inForce.current.auth.issueToken({ username: 'ada', passwordSetAt: new Date(0) })).access_token;
   const as = async (method: string, path: string, body?: unknown): Promise<Response> =>
     app.request(path, {
       method,
-      headers: {
-        authorization: `Bearer ${await auth.issueToken({ username: 'ada', role: 'admin' })}`,
-        'content-type': 'application/json',
-      },
+      headers: { authorization: `Bearer ${await token()}`, 'content-type': 'application/json' },
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     });
-  return { app, as, auth, objects, rows, graph, lines, shutdown };
+  /** What a change of configuration does. */
+  const configure = (config: PlatformConfig) => inForce.replace(snapshotOf(config));
+  return { app, as, token, configure, inForce, objects, rows, users, graph, lines, shutdown };
 }

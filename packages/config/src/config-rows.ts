@@ -11,12 +11,17 @@ export type ConfigRows = Awaited<ReturnType<typeof readConfigRows>>;
  * @throws SchemaMissing when the tables are not there.
  */
 export async function readConfigRows(db: Kysely<Tables>) {
-  try {
-    return await selectConfig(db).executeTakeFirstOrThrow();
-  } catch (error) {
-    if (isMissingTable(error)) throw new SchemaMissing(error);
-    throw error;
-  }
+  return selectConfig(db).executeTakeFirstOrThrow().catch(missingSchema);
+}
+
+/** Which configuration there is. @throws SchemaMissing */
+export async function readConfigVersion(db: Kysely<Tables>): Promise<string> {
+  const { version } = await db
+    .selectFrom('kg_api.config_version')
+    .select('version')
+    .executeTakeFirstOrThrow()
+    .catch(missingSchema);
+  return version;
 }
 
 function selectConfig(db: Kysely<Tables>) {
@@ -56,7 +61,8 @@ function selectConfig(db: Kysely<Tables>) {
 }
 
 /** SQLSTATE 42P01 undefined_table, 42703 undefined_column, 3F000 invalid_schema_name: https://www.postgresql.org/docs/17/errcodes-appendix.html */
-function isMissingTable(error: unknown): boolean {
-  const { code } = error as { code?: string };
-  return code === '42P01' || code === '42703' || code === '3F000';
+function missingSchema(error: unknown): never {
+  const { code = '' } = error as { code?: string };
+  if (['42P01', '42703', '3F000'].includes(code)) throw new SchemaMissing(error);
+  throw error;
 }

@@ -74,6 +74,14 @@ function itemsOf(rows: ConfigRows): ConfigItem[] {
       'config ai-provider openai',
     ),
   ];
+  if (ai && ai.provider !== 'local' && AI_PROVIDER_FACTS[ai.provider].baseUrl === null)
+    items.push(
+      item(
+        `${ai.provider} base URL`,
+        ai.base_url ?? undefined,
+        `config ai-provider ${ai.provider} --base-url URL`,
+      ),
+    );
   if (ai && AI_PROVIDER_FACTS[ai.provider].key === 'required') items.push(apiKey(ai.provider));
   items.push(
     item(

@@ -31,6 +31,8 @@ export interface PlatformConfig {
     /** Null for `local`, which is not asked over HTTP. */
     baseUrl: string | null;
     precision: Precision;
+    /** Of openai, the same as for extraction; null for the others. */
+    apiKey: Secret | null;
   };
   /** No secret where the store is files. */
   objectStore: ObjectStoreSettings & { secretAccessKey: Secret | null };
@@ -119,6 +121,7 @@ export function configOf(
       dimensions: embedding.dimensions,
       baseUrl: effectiveEmbeddingBaseUrl(embedding.provider, embedding.base_url, host),
       precision: embedding.precision,
+      apiKey: embedding.provider === 'openai' ? open('openai') : null,
     },
     objectStore: {
       ...objectStore,

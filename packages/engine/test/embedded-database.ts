@@ -1,43 +1,44 @@
 import { PGlite } from '@electric-sql/pglite';
 import { age } from '@electric-sql/pglite-age';
-import type { Tables } from '@kg-operator/config';
+import { type ConnectionSettings, Secret, type Tables } from '@kg-operator/config';
 import { Kysely, PGliteDialect } from 'kysely';
-import type { MigrationSession } from '../src/database/session.ts';
+import { type MigrationSession, openSession } from '../src/database/session.ts';
+import { serveWire } from '../src/database/wire.ts';
 import { readMigrations } from '../src/migrations/files.ts';
 import { migrate } from '../src/migrations/migrate.ts';
 
 export interface EmbeddedDatabase {
   db: Kysely<Tables>;
   session: MigrationSession;
+  settings: ConnectionSettings;
   close(): Promise<void>;
 }
 
-/** An empty PostgreSQL with AGE in this process, behind the same interfaces as the real one. */
+/** An empty PostgreSQL with AGE in this process; its session comes through the wire protocol, as everywhere. */
 export async function emptyDatabase(): Promise<EmbeddedDatabase> {
-  const pglite = await PGlite.create({ extensions: { age } });
-  await pglite.exec("LOAD 'age'; SET search_path = public, ag_catalog;");
-  const session: MigrationSession = {
-    query: async <Row>(sql: string, parameters?: unknown[]) =>
-      // Without parameters a text may hold several statements, as with node-postgres.
-      (parameters
-        ? (await pglite.query<Row>(sql, parameters)).rows
-        : ((await pglite.exec(sql)).at(-1)?.rows ?? [])) as Row[],
-    async applyInTransaction(script, record) {
-      await pglite.transaction(async (transaction) => {
-        await transaction.exec(script);
-        await record({
-          query: async <Row>(sql: string, parameters?: unknown[]) =>
-            (await transaction.query<Row>(sql, parameters)).rows,
-        });
-      });
+  const pglite = await PGlite.create({
+    extensions: { age },
+    startParams: [...PGlite.defaultStartParams, '-c', 'search_path=public,ag_catalog'],
+  });
+  await pglite.exec("LOAD 'age'");
+  const password = new Secret('the password');
+  const wire = await serveWire(pglite, {
+    port: 0,
+    password,
+    onFailure(error) {
+      throw error;
     },
-    close: async () => undefined,
-  };
+  });
+  const settings = { host: '127.0.0.1', port: wire.port, user: 'kg', database: 'kg', password };
+  const session = await openSession(settings);
   const db = new Kysely<Tables>({ dialect: new PGliteDialect({ pglite }) });
   return {
     db,
     session,
+    settings,
     async close() {
+      await session.close();
+      await wire.close();
       await db.destroy();
       if (!pglite.closed) await pglite.close();
     },

@@ -69,6 +69,10 @@ export function runningPlatform(): Observation {
       config: {
         items: [item('admin user', true), item('AI provider', true), item('object storage', true)],
         keyId: '0011223344556677',
+        previousKeyId: null,
+        version: '7',
+        counts: { users: 1, aiProviders: 1, embeddingProviders: 1, apiKeys: 1, settings: 0 },
+        unreadable: [],
       },
     },
   };
@@ -88,6 +92,10 @@ export function unconfigured(): Observation {
       config: {
         items: [item('admin user', false), item('AI provider', false), item('object storage', true)],
         keyId: '0011223344556677',
+        previousKeyId: null,
+        version: '7',
+        counts: { users: 1, aiProviders: 1, embeddingProviders: 1, apiKeys: 1, settings: 0 },
+        unreadable: [],
       },
     },
   };

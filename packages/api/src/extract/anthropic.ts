@@ -5,30 +5,33 @@ import {
   type Extractor,
   extractionSchema,
   INSTRUCTIONS,
+  ProviderError,
   providerError,
+  providerName,
   tidy,
   unusable,
 } from './extractor.ts';
 
-const DEFAULT_BASE_URL = 'https://api.anthropic.com';
 /** The API wants a limit; a graph of some hundred concepts fits. */
 const MAX_TOKENS = 16_000;
 
 /** Asks Anthropic's Messages API, with structured outputs. */
 export function anthropicExtractor(config: RemoteAi, timeoutMs: number): Extractor {
-  const provider = config.baseUrl ? `The AI provider at ${new URL(config.baseUrl).host}` : 'Anthropic';
+  const provider = providerName(config);
+  const apiKey = config.apiKey?.reveal() ?? null;
   // Everything is given here: the SDK would else look into ANTHROPIC_* variables.
   const client = new Anthropic({
-    apiKey: config.apiKey.reveal(),
+    apiKey,
     authToken: null,
     // The header the API documents, and the one that servers compatible with it read; by itself this SDK sends a bearer token.
     // https://platform.claude.com/docs/en/api/overview#authentication
-    defaultHeaders: { 'x-api-key': config.apiKey.reveal(), authorization: null },
-    baseURL: config.baseUrl ?? DEFAULT_BASE_URL,
+    defaultHeaders: { 'x-api-key': apiKey, authorization: null },
+    baseURL: config.baseUrl,
     logLevel: 'off',
     timeout: timeoutMs,
     maxRetries: 1,
   });
+  const { temperature, maxTokens = MAX_TOKENS } = config.options;
 
   return {
     async extract(text, signal) {
@@ -37,7 +40,8 @@ export function anthropicExtractor(config: RemoteAi, timeoutMs: number): Extract
         const message = await client.messages.parse(
           {
             model: config.model,
-            max_tokens: MAX_TOKENS,
+            max_tokens: maxTokens,
+            ...(temperature === undefined ? {} : { temperature }),
             system: INSTRUCTIONS,
             messages: [{ role: 'user', content: text }],
             output_config: { format: zodOutputFormat(extractionSchema) },
@@ -47,11 +51,12 @@ export function anthropicExtractor(config: RemoteAi, timeoutMs: number): Extract
         if (!message.parsed_output) throw unusable(provider, `stop reason ${message.stop_reason}`);
         return tidy(message.parsed_output);
       } catch (error) {
-        if (signal.aborted) throw error;
+        if (signal.aborted || error instanceof ProviderError) throw error;
         const isApi = error instanceof Anthropic.APIError;
         throw providerError({
           provider,
           model: config.model,
+          timeoutMs,
           status: isApi ? error.status : undefined,
           timedOut: deadline.aborted || error instanceof Anthropic.APIConnectionTimeoutError,
           unreachable: error instanceof Anthropic.APIConnectionError,

@@ -47,6 +47,7 @@ export function fileStore(...folders: string[]): ObjectStore {
       await mkdir(root, { recursive: true, mode: 0o700 });
       await access(root, constants.R_OK | constants.W_OK);
     },
+    close() {},
   };
 }
 

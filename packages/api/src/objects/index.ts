@@ -9,6 +9,8 @@ export interface ObjectStore {
   delete(key: string): Promise<void>;
   /** Fails, with a message for an operator, when the store can't be used. */
   check(): Promise<void>;
+  /** Lets go of connections. Nothing is asked afterwards. */
+  close(): void;
 }
 
 /** The configured store is one of files, and this process has no data directory: it runs in a container. */

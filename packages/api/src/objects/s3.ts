@@ -54,5 +54,8 @@ export function s3Store(settings: ObjectStoreSettings & { secretAccessKey: Secre
         throw error;
       }
     },
+    close() {
+      client.destroy();
+    },
   };
 }

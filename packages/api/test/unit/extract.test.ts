@@ -41,7 +41,14 @@ test.each([
   [{ unreachable: true }, 'provider_unreachable'],
   [{}, 'provider_answer_unusable'],
 ])('failure %j is %s', (failure, code) => {
-  const base = { provider: 'P', model: 'm', status: undefined, timedOut: false, unreachable: false };
+  const base = {
+    provider: 'P',
+    model: 'm',
+    timeoutMs: 1000,
+    status: undefined,
+    timedOut: false,
+    unreachable: false,
+  };
   expect(providerError({ ...base, ...failure, cause: new Error('says the key') })).toMatchObject({
     code,
     message: expect.not.stringContaining('says'),

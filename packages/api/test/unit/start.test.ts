@@ -9,7 +9,7 @@ import {
   Secret,
   WrongEncryptionKey,
 } from '@kg-operator/config';
-import { SigningKeyInvalid } from '../../src/auth.ts';
+import { SigningKeyInvalid } from '../../src/signing-keys.ts';
 import {
   DatabaseRefusesUs,
   DatabaseUnreachable,

@@ -1,5 +1,5 @@
 import type { ConfigItem } from '@kg-operator/config';
-import { isUp, type Observation } from '../model/observation.ts';
+import { type ConfigFinding, isUp, type Observation } from '../model/observation.ts';
 import { count } from '../model/plan.ts';
 
 export interface LayerStatus {
@@ -19,14 +19,27 @@ export function assessLayers(observed: Observation): LayerStatus[] {
 export function nextCommands(observed: Observation, layers = assessLayers(observed)): string[] {
   const lowest = layers.find(({ ok }) => !ok);
   if (!lowest) return [];
-  if (lowest.name === 'configuration') return missingItems(observed).map(({ command }) => command);
+  if (lowest.name === 'configuration')
+    return [
+      ...missingItems(observed).map(({ command }) => command),
+      ...unreadable(observed).map(({ fix }) => fix),
+    ];
   return lowest.next ? [lowest.next] : [];
 }
 
 function secrets({ database, encryptionKeyId }: Observation): LayerStatus {
   if (!encryptionKeyId)
     return { name: 'secrets', ok: false, summary: 'no ENCRYPTION_KEY', next: './operator.sh init' };
-  const stored = database.reachable ? database.config?.keyId : undefined;
+  const config = database.reachable ? database.config : null;
+  const stored = config?.keyId;
+  if (stored && config?.previousKeyId === encryptionKeyId) {
+    return {
+      name: 'secrets',
+      ok: true,
+      summary: `encryption key ${encryptionKeyId}, being rotated to ${stored}`,
+      next: './operator.sh rotate encryption-key',
+    };
+  }
   if (stored && stored !== encryptionKeyId) {
     return {
       name: 'secrets',
@@ -63,12 +76,14 @@ function configuration(observed: Observation): LayerStatus {
   if (!observed.database.reachable || !observed.database.config)
     return { name: 'configuration', ok: false, summary: 'not readable yet' };
   const missing = missingItems(observed);
-  if (missing.length === 0) return { name: 'configuration', ok: true, summary: 'complete' };
-  return {
-    name: 'configuration',
-    ok: false,
-    summary: `missing: ${missing.map(({ item }) => item).join(', ')}`,
-  };
+  const damaged = unreadable(observed);
+  if (missing.length === 0 && damaged.length === 0)
+    return { name: 'configuration', ok: true, summary: 'complete' };
+  const summary = [
+    ...(missing.length > 0 ? [`missing: ${missing.map(({ item }) => item).join(', ')}`] : []),
+    ...damaged.map(({ problem }) => problem),
+  ];
+  return { name: 'configuration', ok: false, summary: summary.join('; ') };
 }
 
 function application({ services }: Observation): LayerStatus {
@@ -85,6 +100,12 @@ function application({ services }: Observation): LayerStatus {
     summary: `${down.join(', ')} not up`,
     next: started ? `./operator.sh logs ${down[0]}` : './operator.sh start',
   };
+}
+
+/** Credentials that do not open although the key is right; with another key none does, which is the lowest layer's to say. */
+function unreadable(observed: Observation): ConfigFinding[] {
+  const { database } = observed;
+  return secrets(observed).ok && database.reachable ? (database.config?.unreadable ?? []) : [];
 }
 
 function missingItems({ database }: Observation): ConfigItem[] {

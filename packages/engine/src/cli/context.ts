@@ -10,7 +10,7 @@ import { fileJournal } from '../adapters/journal.ts';
 import { serviceMemo } from '../adapters/service-memo.ts';
 import { observeDatabase } from '../database/observe.ts';
 import { openSession } from '../database/session.ts';
-import { infrastructureSecret, readSettings, type Settings } from '../model/settings.ts';
+import { encryptionKeyIfAny, infrastructureSecret, readSettings, type Settings } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
 import { databaseAccess } from '../run/database-access.ts';
 import { findDev } from '../run/dev-record.ts';
@@ -32,7 +32,7 @@ export function createContext(
     clock: systemClock,
     journal: fileJournal(settings.stateDirectory),
     hostname: hostname(),
-    observeDatabase: async () => observeDatabase(await access.settings()),
+    observeDatabase: async () => observeDatabase(await access.settings(), encryptionKeyIfAny(settings)),
     openSession: async () => openSession(await access.settings()),
     databaseSettings: () => access.settings(),
     configDatabase() {

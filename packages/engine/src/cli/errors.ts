@@ -47,7 +47,7 @@ export function toOperatorError(error: unknown): OperatorError {
       error,
     );
   if (error instanceof WrongEncryptionKey)
-    return expected('WRONG_ENCRYPTION_KEY', error.message, EXIT.precondition, 'nothing was changed', error);
+    return expected('WRONG_ENCRYPTION_KEY', error.message, EXIT.configuration, 'nothing was changed', error);
   if (error instanceof CredentialUnreadable) {
     return expected(
       'CREDENTIAL_UNREADABLE',

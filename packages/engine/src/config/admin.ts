@@ -1,10 +1,10 @@
 import {
   hashPassword,
-  passwordFingerprint,
   passwordProblem,
   type Role,
   type Secret,
   type Tables,
+  userRecord,
   verifyPassword,
 } from '@kg-operator/config';
 import type { Kysely, Selectable, Transaction } from 'kysely';
@@ -85,14 +85,37 @@ export async function setUserIn(trx: Transaction<Tables>, input: UserInput): Pro
     topic: 'admin',
     action: stored ? 'update' : 'create',
     subject: username,
-    before: stored ? summaryOf(stored) : null,
-    after: summaryOf({ ...values, disabled_at: stored?.disabled_at ?? null }),
+    before: stored ? userRecord(stored) : null,
+    after: userRecord({ ...values, disabled_at: stored?.disabled_at ?? null }),
   });
   return { changed: true };
 }
 
 export function setUser(db: Kysely<Tables>, input: UserInput): Promise<Change> {
   return changeConfig(db, (trx) => setUserIn(trx, input));
+}
+
+/** Sets the role of a user, whose password stays. The same again changes nothing. @throws OperatorError USER_UNKNOWN, LAST_ADMIN */
+export async function setUserRoleIn(
+  trx: Transaction<Tables>,
+  input: { username: string; role: Role } & Actor,
+): Promise<Change> {
+  const stored = await requireUser(trx, input.username);
+  if (stored.role === input.role) return { changed: false };
+  if (input.role !== 'admin') await assertNotLastAdmin(trx, stored, 'demoted');
+  await trx
+    .updateTable('kg_api.users')
+    .set({ role: input.role, updated_at: new Date() })
+    .where('username', '=', input.username)
+    .execute();
+  await recordChange(trx, input, {
+    topic: 'admin',
+    action: 'update',
+    subject: input.username,
+    before: userRecord(stored),
+    after: userRecord({ ...stored, role: input.role }),
+  });
+  return { changed: true };
 }
 
 /**
@@ -116,8 +139,8 @@ export async function setUserDisabledIn(
     topic: 'admin',
     action: input.disabled ? 'disable' : 'enable',
     subject: input.username,
-    before: summaryOf(stored),
-    after: summaryOf({ ...stored, disabled_at }),
+    before: userRecord(stored),
+    after: userRecord({ ...stored, disabled_at }),
   });
   return { changed: true };
 }
@@ -141,7 +164,7 @@ export async function deleteUserIn(
     topic: 'admin',
     action: 'delete',
     subject: input.username,
-    before: summaryOf(stored),
+    before: userRecord(stored),
     after: null,
   });
 }
@@ -198,16 +221,4 @@ async function assertNotLastAdmin(trx: Transaction<Tables>, user: User, what: st
     exitCode: EXIT.precondition,
     hint: 'create another first: ./operator.sh config admin --username NAME',
   });
-}
-
-/** For the history. */
-function summaryOf(
-  user: Pick<User, 'role' | 'disabled_at' | 'password_hash' | 'password_source'>,
-): Record<string, unknown> {
-  return {
-    role: user.role,
-    disabled: user.disabled_at !== null,
-    password: passwordFingerprint(user.password_hash),
-    source: user.password_source,
-  };
 }

@@ -131,8 +131,13 @@ export function mergeAiSettings(
   return { provider, model, baseUrl: baseUrl === null ? null : baseUrl.replace(/\/+$/, ''), options };
 }
 
-/** Returns the value if it is in range. @throws OperatorError OPTION_INVALID */
+/** Returns the value if it is in range. @throws OperatorError OPTION_UNKNOWN, OPTION_INVALID */
 export function checkAiOption(provider: AiProvider, name: keyof AiOptions, value: number): number {
+  if (!Object.hasOwn(AI_OPTION_RANGES, name))
+    throw new OperatorError('OPTION_UNKNOWN', `AI providers have no option ${name}`, {
+      exitCode: EXIT.usage,
+      hint: `there are: ${AI_OPTION_NAMES.join(', ')}`,
+    });
   const { min, integer, ...range } = AI_OPTION_RANGES[name];
   const max = name === 'temperature' && AI_PROVIDER_FACTS[provider].protocol === 'anthropic' ? 1 : range.max;
   if (value >= min && value <= max && (!integer || Number.isInteger(value))) return value;

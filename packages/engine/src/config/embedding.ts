@@ -128,6 +128,32 @@ export function mergeEmbedding(
   };
 }
 
+/** Forgets a stored provider. @throws OperatorError PROVIDER_ACTIVE, PROVIDER_NOT_STORED */
+export async function deleteEmbeddingIn(
+  trx: Transaction<Tables>,
+  input: { provider: EmbeddingProvider } & Actor,
+): Promise<void> {
+  const stored = (await listEmbeddings(trx)).find(({ provider }) => provider === input.provider);
+  if (!stored)
+    throw new OperatorError('PROVIDER_NOT_STORED', `no settings of ${input.provider} are stored`, {
+      exitCode: EXIT.usage,
+      hint: 'see ./operator.sh config show',
+    });
+  if (stored.active)
+    throw new OperatorError('PROVIDER_ACTIVE', `${input.provider} is the active embedding provider`, {
+      exitCode: EXIT.precondition,
+      hint: 'choose another first: ./operator.sh config embedding PROVIDER',
+    });
+  await trx.deleteFrom('kg_api.embedding_config').where('provider', '=', input.provider).execute();
+  await recordChange(trx, input, {
+    topic: 'embedding',
+    action: 'delete',
+    subject: input.provider,
+    before: { ...stored },
+    after: null,
+  });
+}
+
 /** Every stored provider of embeddings, by name. */
 export async function listEmbeddings(db: Kysely<Tables>): Promise<EmbeddingSettings[]> {
   const rows = await db.selectFrom('kg_api.embedding_config').selectAll().orderBy('provider').execute();

@@ -1,12 +1,18 @@
-import { keyIdOf, openCredential, resolveEncryptionKey, type Secret, type Tables } from '@kg-operator/config';
+import {
+  keyIdOf,
+  resolveEncryptionKey,
+  type Secret,
+  type Tables,
+  WrongEncryptionKey,
+} from '@kg-operator/config';
 import type { Kysely, Transaction } from 'kysely';
 import { changeConfig } from './history.ts';
 
 /**
- * Checks that `encryptionKey` is the key of this database before anything is written with it: by the recorded fingerprint, and by
- * opening one stored credential. Writes only on a database that has no fingerprint yet: the first key that comes is recorded. Returns the
- * id of the key in force.
- * @throws WrongEncryptionKey, CredentialUnreadable
+ * Checks that `encryptionKey` is the key of this database before anything is written with it. Writes only on a database that has no
+ * fingerprint yet: the first key that comes is recorded. Returns the id of the key in force. No credential is opened: one that is damaged
+ * must not keep a person from setting it anew.
+ * @throws WrongEncryptionKey
  */
 export async function ensureFingerprint(db: Kysely<Tables>, encryptionKey: Secret): Promise<string> {
   const key = (await hasFingerprint(db))
@@ -17,7 +23,7 @@ export async function ensureFingerprint(db: Kysely<Tables>, encryptionKey: Secre
 
 /**
  * The key that credentials are sealed with now, for who has `given`. Asked inside the transaction that is going to use it, it stays true.
- * @throws WrongEncryptionKey, CredentialUnreadable
+ * @throws WrongEncryptionKey
  */
 export async function keyInForce(trx: Transaction<Tables>, given: Secret): Promise<Secret> {
   const isNew = !(await hasFingerprint(trx));
@@ -32,8 +38,13 @@ export async function keyInForce(trx: Transaction<Tables>, given: Secret): Promi
 
 async function checkKey(db: Kysely<Tables>, given: Secret): Promise<Secret> {
   const key = await resolveEncryptionKey(db, given);
-  const sample = await db.selectFrom('kg_api.system_api_keys').selectAll().limit(1).executeTakeFirst();
-  if (sample) await openCredential(key, sample.provider, sample.ciphertext);
+  // The fingerprint may be lost, as after a restore of some tables; the credentials still name their key.
+  const other = await db
+    .selectFrom('kg_api.system_api_keys')
+    .select('key_id')
+    .where('key_id', '<>', keyIdOf(key))
+    .executeTakeFirst();
+  if (other) throw new WrongEncryptionKey(other.key_id, keyIdOf(given));
   return key;
 }
 

@@ -40,7 +40,11 @@ export async function storeObjectStore(
   });
 }
 
-async function assertNoDocuments(trx: Transaction<Tables>, stored: ObjectStoreSettings): Promise<void> {
+/** @throws OperatorError STORE_IN_USE when `stored` holds documents. */
+export async function assertNoDocuments(
+  trx: Transaction<Tables>,
+  stored: ObjectStoreSettings,
+): Promise<void> {
   if (!(await trx.selectFrom('kg_api.documents').select('id').limit(1).executeTakeFirst())) return;
   throw new OperatorError(
     'STORE_IN_USE',

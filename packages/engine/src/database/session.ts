@@ -1,58 +1,118 @@
+import { hostname, userInfo } from 'node:os';
 import type { ConnectionSettings } from '@kg-operator/config';
 import { poolConfig } from '@kg-operator/config';
 import pg from 'pg';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 
-/**
- * One database connection on which migrations run: locks and settings belong to it alone. Implemented for PostgreSQL here and
- * for the embedded PGlite in tests.
- */
+/** What one statement of a script answered. */
+export interface StatementResult {
+  /** PostgreSQL's word for it, such as `INSERT` or `CREATE`. */
+  command: string;
+  /** Rows it returned or changed; null where PostgreSQL does not count. */
+  rowCount: number | null;
+  rows: Record<string, unknown>[];
+}
+
+/** One database connection on which migrations run: locks and settings belong to it alone. */
 export interface MigrationSession {
   query<Row>(sql: string, parameters?: unknown[]): Promise<Row[]>;
-  /** Runs multi-statement SQL, then `record`, in one transaction that nothing of it may leave. */
-  applyInTransaction(
-    script: string,
-    record: (session: Pick<MigrationSession, 'query'>) => Promise<void>,
-  ): Promise<void>;
+  /**
+   * Sends a text of several statements as one message, and returns what each answered. Without a BEGIN in it PostgreSQL runs it as one
+   * transaction.
+   * @throws ScriptError
+   */
+  script(text: string): Promise<StatementResult[]>;
+  /** Another connection to the same database, for what must be seen or said while this one is busy. */
+  another(): Promise<MigrationSession>;
+  /** False once the connection is lost. */
+  readonly alive: boolean;
   close(): Promise<void>;
 }
 
-// A migration that waits longer than this for a table lock would queue the application's own queries behind it.
-const LOCK_TIMEOUT = '5s';
+/** A statement of a script failed; `cause` is node-postgres's error. */
+export class ScriptError extends Error {
+  /** How many statements before it were done: the index of the one that failed. */
+  readonly completed: number;
+
+  constructor(cause: unknown, completed: number) {
+    super(messageOf(cause), { cause });
+    this.name = 'ScriptError';
+    this.completed = completed;
+  }
+}
+
+export interface SessionOptions {
+  /**
+   * `platform`: public and ag_catalog, as the platform's own connections have it. `server`: whatever the database or role is set to, as
+   * with psql: for folders that are not the platform's.
+   */
+  searchPath?: 'platform' | 'server';
+}
 
 /**
  * A dedicated connection to PostgreSQL.
  * @throws OperatorError DATABASE_UNREACHABLE
  */
-export async function openSession(settings: ConnectionSettings): Promise<MigrationSession> {
-  const client = new pg.Client(poolConfig(settings));
+export async function openSession(
+  settings: ConnectionSettings,
+  options: SessionOptions = {},
+): Promise<MigrationSession> {
+  const { options: platformPath, ...config } = poolConfig(settings);
+  const client = new pg.Client({
+    ...config,
+    ...(options.searchPath === 'server' || platformPath === undefined ? {} : { options: platformPath }),
+    // PostgreSQL keeps 63 bytes of it.
+    application_name: `kg-operator migrate (${actor()}, process ${process.pid})`.slice(0, 63),
+    keepAlive: true,
+  });
+  let alive = true;
+  // A connection that the server ends between two queries fails the next query; without a listener it would end the process.
+  client.on('error', () => {
+    alive = false;
+  });
+  client.on('end', () => {
+    alive = false;
+  });
   try {
     await client.connect();
   } catch (error) {
     throw databaseUnreachable(settings, error);
   }
-  // A connection that the server ends between two queries fails the next query; without a listener it would end the process.
-  client.on('error', () => undefined);
-  const session: MigrationSession = {
+  let completed = 0;
+  // Statements that are done are counted as they are reported: an error of a later one does not say which it was.
+  (client as unknown as { connection: NodeJS.EventEmitter }).connection.on('commandComplete', () => {
+    completed += 1;
+  });
+  return {
     query: async <Row>(sql: string, parameters?: unknown[]) =>
       (await client.query(sql, parameters)).rows as Row[],
-    async applyInTransaction(script, record) {
-      await client.query('BEGIN');
+    async script(text) {
+      completed = 0;
       try {
-        await client.query(`SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`);
-        const before = await transactionId(session);
-        await client.query(script);
-        if ((await transactionId(session)) !== before) throw escapedTransaction();
-        await record(session);
-        await client.query('COMMIT');
+        // Several results come as an array; @types/pg knows only the one.
+        const results = [await client.query(text)].flat() as pg.QueryResult[];
+        return results.map(({ command, rowCount, rows }) => ({ command, rowCount, rows }));
       } catch (error) {
-        await client.query('ROLLBACK').catch(() => undefined); // the first error is the one to report; a lost connection rolls back by itself
-        throw error;
+        throw new ScriptError(error, completed);
       }
+    },
+    another: () => openSession(settings, options),
+    get alive() {
+      return alive;
     },
     close: () => client.end(),
   };
-  return session;
+}
+
+/** Who runs this: user and host, as far as the system knows them. */
+export function actor(): string {
+  let user: string;
+  try {
+    user = userInfo().username;
+  } catch {
+    user = `uid ${process.getuid?.()}`; // a container may run as a number that has no name
+  }
+  return `${user}@${hostname()}`;
 }
 
 /** An unreachable database, with the reason and what to run. */
@@ -70,22 +130,6 @@ export function databaseUnreachable(
         ? 'restore the .env that belongs to this database'
         : 'start it with ./operator.sh start --infra-only',
       cause: error,
-    },
-  );
-}
-
-async function transactionId(session: Pick<MigrationSession, 'query'>): Promise<string | undefined> {
-  const [row] = await session.query<{ xid: string }>('SELECT pg_current_xact_id()::text AS xid');
-  return row?.xid;
-}
-
-function escapedTransaction(): OperatorError {
-  return new OperatorError(
-    'MIGRATION_INVALID',
-    'the file ends its own transaction (COMMIT or ROLLBACK); the runner owns it',
-    {
-      exitCode: EXIT.schema,
-      hint: 'remove BEGIN, COMMIT and ROLLBACK from the file',
     },
   );
 }

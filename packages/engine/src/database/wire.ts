@@ -203,7 +203,7 @@ class Connection {
     }
     // CopyData, CopyDone, CopyFail: a client that was told no may already have sent them; the protocol has them ignored.
     if ('dcf'.includes(type)) return;
-    this.#batch.push(withoutCopyIn(type, bytes));
+    this.#batch.push(onlyPossible(type, bytes));
     // Parse, Bind, Describe, Execute and Close run when Sync or Flush asks for answers.
     if (!'QFSH'.includes(type)) return;
     const batch = Buffer.concat(this.#batch);
@@ -302,16 +302,25 @@ class AnswerReader {
   }
 }
 
-const COPY_IN = /\bcopy\b[^;]*\bfrom\s+stdin\b/i;
-const NO_COPY_IN = `DO $$BEGIN RAISE feature_not_supported USING MESSAGE = 'COPY FROM STDIN is not possible with the embedded database'; END$$`;
+/** What would end PGlite, which can't wait for a client's data; and what would have one client's notifications sent to another. */
+const IMPOSSIBLE = [
+  { pattern: /\bcopy\b[^;]*\bfrom\s+stdin\b/i, name: 'COPY FROM STDIN' },
+  { pattern: /^\s*listen\b/i, name: 'LISTEN' },
+];
 
-/** COPY FROM STDIN would end PGlite, which can't wait for a client's data: a statement that fails takes its place. */
-function withoutCopyIn(type: string, bytes: Buffer): Buffer {
+/** In place of an impossible statement, one that fails. */
+function onlyPossible(type: string, bytes: Buffer): Buffer {
   if (type !== 'Q' && type !== 'P') return bytes;
-  if (!COPY_IN.test(bytes.toString('latin1', 5))) return bytes;
-  if (type === 'Q') return message('Q', Buffer.from(`${NO_COPY_IN}\0`));
-  const name = bytes.subarray(5, bytes.indexOf(0, 5) + 1);
-  return message('P', Buffer.concat([name, Buffer.from(`${NO_COPY_IN}\0`), Buffer.from([0, 0])]));
+  const start = type === 'Q' ? 5 : bytes.indexOf(0, 5) + 1;
+  const text = bytes.toString('latin1', start);
+  const impossible = IMPOSSIBLE.find(({ pattern }) => pattern.test(text));
+  if (!impossible) return bytes;
+  const failing = Buffer.from(
+    `DO $$BEGIN RAISE feature_not_supported USING MESSAGE = '${impossible.name} is not possible with the embedded database'; END$$\0`,
+  );
+  return type === 'Q'
+    ? message('Q', failing)
+    : message('P', Buffer.concat([bytes.subarray(5, start), failing, Buffer.from([0, 0])]));
 }
 
 function typeOf(bytes: Buffer): string {

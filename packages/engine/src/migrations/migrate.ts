@@ -1,187 +1,238 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { MigrationSession } from '../database/session.ts';
-import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
-import type { SchemaObservation } from '../model/observation.ts';
-import type { Migration } from './files.ts';
-
-/** A row of `kg_operator.schema_migrations`. */
-export interface AppliedMigration {
-  id: string;
-  checksum: string;
-  kind: string;
-  applied_at: Date;
-  duration_ms: number;
-  engine_version: string;
-}
+import { actor, type MigrationSession } from '../database/session.ts';
+import { EXIT, OperatorError } from '../model/errors.ts';
+import type { Migration, MigrationKind } from './files.ts';
+import { assertHistoryFits, compareWithLedger } from './history.ts';
+import {
+  type DatabaseState,
+  ensureLedger,
+  inspectDatabase,
+  LEDGER_TABLE,
+  type LedgerEntry,
+  readContent,
+} from './ledger.ts';
+import { interrupted, type RunnerLock, takeRunnerLock } from './lock.ts';
+import { type Prepared, prepareAll } from './preflight.ts';
+import { addDecision, applyUnits, halfApplied, type UnitContext } from './stepwise.ts';
+import { applyWhole, resetSql, rollBack } from './transaction.ts';
+import type { Blocker } from './watch.ts';
 
 export interface MigrateOptions {
   engineVersion: string;
-  /** How long to wait for another runner, in milliseconds. */
+  /** Who runs this, for the ledger; default `user@host`. */
+  actor?: string;
+  /** How long to wait for another runner, in milliseconds; default five minutes. */
+  waitMs?: number;
+  /** lock_timeout in milliseconds for files that do not say; default 5000. Longer would queue the application's queries behind it. */
   lockTimeoutMs?: number;
+  /** How long to try again while a lock is not given, in milliseconds; default one minute. */
+  lockRetryMs?: number;
+  /** statement_timeout in milliseconds for files that do not say; default 0, none. */
+  statementTimeoutMs?: number;
+  /** Ids of applied files that have changed, and are right as they are. */
+  acceptDrift?: string[];
+  /** What became of the statement that MIGRATION_INTERRUPTED named. */
+  interrupted?: 'done' | 'redo' | undefined;
+  /** Aborted: what runs is finished, and nothing more is begun. */
+  signal?: AbortSignal;
   /** Called before each migration. */
   onStart?: (migration: Migration) => void;
+  /** Called after each, with its duration in milliseconds. */
+  onApplied?: (migration: Migration, durationMs: number) => void;
+  /** Told who holds the lock that is waited for. */
+  onWait?: (holder: string) => void;
+  onBlocked?: (migration: Migration, blockers: Blocker[]) => void;
+  onRetry?: (migration: Migration, waitMs: number) => void;
+  /** Told what was found half done, and put right. */
+  onRemark?: (text: string) => void;
 }
 
-const LEDGER = `
-  CREATE SCHEMA IF NOT EXISTS kg_operator;
-  CREATE TABLE IF NOT EXISTS kg_operator.schema_migrations (
-    id             text PRIMARY KEY,
-    checksum       text NOT NULL,
-    kind           text NOT NULL,
-    applied_at     timestamptz NOT NULL DEFAULT now(),
-    duration_ms    integer NOT NULL,
-    engine_version text NOT NULL
-  );`;
-
-// Any constant serves, as long as every version of the engine uses the same: the first 31 bits of SHA-256("kg-operator/migrate").
-const LOCK_KEY = 573_126_100;
-const LOCK_POLL_MS = 250;
-
-/** The ledger, oldest first; empty when there is none yet. */
-export async function readLedger(session: Pick<MigrationSession, 'query'>): Promise<AppliedMigration[]> {
-  const [ledger] = await session.query<{ exists: boolean }>(
-    `SELECT to_regclass('kg_operator.schema_migrations') IS NOT NULL AS exists`,
-  );
-  if (!ledger?.exists) return [];
-  return session.query<AppliedMigration>('SELECT * FROM kg_operator.schema_migrations ORDER BY id');
+/** A migration that this run applied. */
+export interface AppliedNow {
+  id: string;
+  kind: MigrationKind;
+  /** Milliseconds. */
+  durationMs: number;
 }
 
-/** What is applied and what is not. */
-export function compareWithLedger(ids: string[], applied: Pick<AppliedMigration, 'id'>[]): SchemaObservation {
-  const done = new Set(applied.map(({ id }) => id));
-  return {
-    head: applied.at(-1)?.id ?? null,
-    applied: applied.length,
-    pending: ids.filter((id) => !done.has(id)),
-  };
-}
+const DEFAULT_WAIT_MS = 300_000;
 
 /**
- * Applies every pending migration, each in its own transaction together with its ledger row, under an advisory lock.
- * Returns the ids it applied, in order; running it again returns none.
- * @throws OperatorError SCHEMA_NEWER, MIGRATION_CHANGED, MIGRATION_FAILED, MIGRATION_LOCKED
+ * Applies every pending migration in order, under a lock that lets one runner in at a time, and returns those it applied; running it
+ * again returns none, after a single query. Each commits together with its ledger row; one outside a transaction is recorded step by
+ * step, and gone on with if it was interrupted. When this returns, all of it is on disk.
+ * @throws OperatorError, the first failure, after which nothing more is begun: a folder that does not fit (see assertHistoryFits), texts
+ * that can't run (prepareAll), MIGRATION_LOCKED, MIGRATION_BLOCKED, MIGRATION_FAILED, MIGRATION_VERIFY, MIGRATION_INTERRUPTED, INTERRUPTED
  */
 export async function migrate(
   session: MigrationSession,
   migrations: Migration[],
   options: MigrateOptions,
-): Promise<string[]> {
-  return withLock(session, options.lockTimeoutMs ?? 60_000, async () => {
-    await session.query(LEDGER);
-    const applied = await readLedger(session);
-    assertHistoryFits(migrations, applied);
-    const { pending } = compareWithLedger(
-      migrations.map(({ id }) => id),
-      applied,
-    );
-    for (const migration of migrations.filter(({ id }) => pending.includes(id))) {
-      options.onStart?.(migration);
-      await applyOne(session, migration, options.engineVersion);
-    }
-    return pending;
+): Promise<AppliedNow[]> {
+  const accept = options.acceptDrift ?? [];
+  const before = await inspectDatabase(session);
+  await assertHistoryFits(session, migrations, accepting(before.entries, migrations, accept));
+  if (accept.length === 0 && !before.busy && pendingOf(migrations, before.entries).length === 0) return [];
+
+  const lock = await takeRunnerLock(session, before.pid, {
+    waitMs: options.waitMs ?? DEFAULT_WAIT_MS,
+    signal: options.signal,
+    ...(options.onWait ? { onWait: options.onWait } : {}),
   });
-}
-
-async function applyOne(
-  session: MigrationSession,
-  migration: Migration,
-  engineVersion: string,
-): Promise<void> {
-  const started = performance.now();
   try {
-    await session.applyInTransaction(migration.sql, async (transaction) => {
-      await transaction.query(
-        'INSERT INTO kg_operator.schema_migrations (id, checksum, kind, duration_ms, engine_version) VALUES ($1, $2, $3, $4, $5)',
-        [
-          migration.id,
-          migration.checksum,
-          migration.kind,
-          Math.round(performance.now() - started),
-          engineVersion,
-        ],
-      );
-    });
-  } catch (error) {
-    const position = Number((error as { position?: string }).position);
-    const line = position > 0 ? migration.sql.slice(0, position).split('\n').length : null;
-    throw new OperatorError(
-      'MIGRATION_FAILED',
-      `schema/migrations/${migration.id}.sql${line ? `:${line}` : ''}: ${messageOf(error)}`,
-      {
-        exitCode: EXIT.schema,
-        hint:
-          error instanceof OperatorError && error.hint
-            ? error.hint
-            : 'nothing of this file was applied; the migrations before it stay applied',
-        cause: error,
-      },
-    );
-  }
-}
-
-/** Refuses a database that a newer engine migrated, and files that changed after they were applied. */
-export function assertHistoryFits(
-  migrations: Migration[],
-  applied: Pick<AppliedMigration, 'id' | 'checksum'>[],
-): void {
-  const known = new Map(migrations.map((migration) => [migration.id, migration.checksum]));
-  const unknown = applied.filter(({ id }) => !known.has(id)).map(({ id }) => id);
-  if (unknown.length > 0) {
-    throw new OperatorError(
-      'SCHEMA_NEWER',
-      `the database has migrations that this engine does not know: ${unknown.join(', ')}`,
-      {
-        exitCode: EXIT.schema,
-        hint: 'use the engine version that applied them, or a newer one',
-      },
-    );
-  }
-  const changed = applied.filter(({ id, checksum }) => known.get(id) !== checksum).map(({ id }) => id);
-  if (changed.length > 0) {
-    throw new OperatorError(
-      'MIGRATION_CHANGED',
-      `files that were applied have changed since: ${changed.map((id) => `${id}.sql`).join(', ')}`,
-      {
-        exitCode: EXIT.schema,
-        hint: 'restore the files as they were applied, and put the change in a new migration',
-      },
-    );
-  }
-}
-
-// Polled, never blocking: a session blocked in pg_advisory_lock deadlocks against CREATE INDEX CONCURRENTLY of the one that holds it.
-async function withLock<T>(session: MigrationSession, timeoutMs: number, run: () => Promise<T>): Promise<T> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const [row] = await session.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1) AS locked', [
-      LOCK_KEY,
-    ]);
-    if (row?.locked) break;
-    if (performance.now() > deadline) throw await lockedBy(session);
-    await sleep(LOCK_POLL_MS);
-  }
-  try {
-    return await run();
+    // Whoever was waited for has changed what there is to do.
+    const state = await inspectDatabase(session);
+    await assertHistoryFits(session, migrations, accepting(state.entries, migrations, accept));
+    const prepared = await prepareAll(pendingOf(migrations, state.entries));
+    assertModesFit(prepared, state.entries);
+    if (prepared.length === 0 && accept.length === 0) return [];
+    if (state.ledger !== 'current') await ensureLedger(session);
+    const context = contextOf(session, state, lock, options);
+    if (accept.length > 0) await acceptDrift(context, migrations, state.entries, accept);
+    if (state.sessionSetup) await session.script(state.sessionSetup);
+    return await applyAll(context, prepared, lock, options);
   } finally {
-    // The lock also ends with the connection, so a failing unlock must not hide the first error.
-    await session.query('SELECT pg_advisory_unlock($1)', [LOCK_KEY]).catch(() => undefined);
+    await lock.release();
   }
 }
 
-async function lockedBy(session: MigrationSession): Promise<OperatorError> {
-  const holders = await session.query<{ pid: number; client: string }>(
-    `SELECT l.pid, coalesce(host(a.client_addr), 'local') AS client
-       FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-      WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = $1`,
-    [LOCK_KEY],
+async function applyAll(
+  context: UnitContext,
+  prepared: Prepared[],
+  lock: RunnerLock,
+  options: MigrateOptions,
+): Promise<AppliedNow[]> {
+  const applied: AppliedNow[] = [];
+  let notOnDisk: string | null = null;
+  try {
+    for (const [index, item] of prepared.entries()) {
+      const { migration } = item;
+      if (options.signal?.aborted)
+        throw interrupted(`${prepared.length - index} migrations were still pending`);
+      lock.assertHeld();
+      options.onStart?.(migration);
+      const started = performance.now();
+      // What a commit that waits for the disk finds there includes all commits before it: only the last one need wait.
+      const durably = index === prepared.length - 1 || item.units !== null;
+      try {
+        await (item.units ? applyUnits(context, item) : applyWhole(context, item, durably));
+      } catch (error) {
+        if (!(await isAppliedByAnother(context, migration))) throw error;
+        continue;
+      }
+      notOnDisk = durably ? null : migration.id;
+      const durationMs = Math.round(performance.now() - started);
+      applied.push({ id: migration.id, kind: migration.kind, durationMs });
+      options.onApplied?.(migration, durationMs);
+    }
+  } catch (error) {
+    // The failure is what is reported; without a connection nothing can be waited for, and nothing was said to be done.
+    if (notOnDisk) await flush(context.session, notOnDisk).catch(() => undefined);
+    throw error;
+  }
+  if (notOnDisk) await flush(context.session, notOnDisk);
+  return applied;
+}
+
+/** Waits until everything committed so far is on disk: by a commit that does, of a change that changes nothing. */
+async function flush(session: MigrationSession, id: string): Promise<void> {
+  await session.query(`UPDATE ${LEDGER_TABLE} SET state = state WHERE id = $1`, [id]);
+}
+
+/**
+ * Where there is no lock (the embedded database) two runners can come to the same migration: then one fails, as a whole, for the other
+ * has applied it. Anywhere else this finds nothing.
+ */
+async function isAppliedByAnother({ session }: UnitContext, { id }: Migration): Promise<boolean> {
+  if (!session.alive) return false;
+  const rows = await session.query(`SELECT FROM ${LEDGER_TABLE} WHERE id = $1 AND state <> 'running'`, [id]);
+  return rows.length > 0;
+}
+
+function contextOf(
+  session: MigrationSession,
+  { pid, sessionSetup }: DatabaseState,
+  { control }: RunnerLock,
+  options: MigrateOptions,
+): UnitContext {
+  return {
+    session,
+    pid,
+    control,
+    sessionSetup,
+    engineVersion: options.engineVersion,
+    actor: options.actor ?? actor(),
+    lockTimeoutMs: options.lockTimeoutMs ?? 5000,
+    statementTimeoutMs: options.statementTimeoutMs ?? 0,
+    lockRetryMs: options.lockRetryMs ?? 60_000,
+    interrupted: options.interrupted,
+    ...(options.onBlocked ? { onBlocked: options.onBlocked } : {}),
+    ...(options.onRetry ? { onRetry: options.onRetry } : {}),
+    ...(options.onRemark ? { onRemark: options.onRemark } : {}),
+  };
+}
+
+/** Files whose ledger row is missing or says `running`, in order. */
+export function pendingOf(migrations: Migration[], entries: LedgerEntry[]): Migration[] {
+  const ids = migrations.map(({ id }) => id);
+  const pending = new Set(compareWithLedger(ids, entries).pending);
+  return migrations.filter(({ id }) => pending.has(id));
+}
+
+/** A migration that is half applied outside a transaction can't become one transaction. */
+function assertModesFit(prepared: Prepared[], entries: LedgerEntry[]): void {
+  const running = new Set(entries.filter(({ state }) => state === 'running').map(({ id }) => id));
+  const changed = prepared.find(({ migration, units }) => running.has(migration.id) && units === null);
+  if (changed) throw halfApplied(changed.migration, 'outside a transaction, by its header');
+}
+
+/** The ledger as it would be with these drifts accepted. */
+function accepting(entries: LedgerEntry[], migrations: Migration[], ids: string[]): LedgerEntry[] {
+  if (ids.length === 0) return entries;
+  const files = new Map(migrations.map((migration) => [migration.id, migration]));
+  for (const id of ids) {
+    const file = files.get(id);
+    const entry = entries.find((row) => row.id === id && row.state !== 'running');
+    if (file && entry && ![file.checksum, file.checksumOfWhole].includes(entry.checksum)) continue;
+    throw new OperatorError(
+      'MIGRATION_NO_DRIFT',
+      `${id}: ${file && entry ? 'the file is what was applied' : 'no such migration is applied'}; there is nothing to accept`,
+      { exitCode: EXIT.usage, hint: 'kg-operator migrate status names the files that have changed' },
+    );
+  }
+  return entries.map((entry) =>
+    ids.includes(entry.id) ? { ...entry, checksum: files.get(entry.id)?.checksum ?? entry.checksum } : entry,
   );
-  const who = holders.map(({ pid, client }) => `PostgreSQL process ${pid} from ${client}`).join(', ');
-  return new OperatorError(
-    'MIGRATION_LOCKED',
-    `another migration is running: ${who || 'its holder just left'}`,
-    {
-      exitCode: EXIT.locked,
-      hint: 'wait for it to end and run the command again',
-    },
-  );
+}
+
+async function acceptDrift(
+  context: UnitContext,
+  migrations: Migration[],
+  entries: LedgerEntry[],
+  ids: string[],
+): Promise<void> {
+  const { session } = context;
+  try {
+    await session.query('BEGIN');
+    for (const id of ids) {
+      const file = migrations.find((migration) => migration.id === id) as Migration;
+      const content = await readContent(session, id);
+      await addDecision(session, id, {
+        at: new Date().toISOString(),
+        by: context.actor,
+        action: 'accept-drift',
+        checksum: entries.find((entry) => entry.id === id)?.checksum ?? '',
+        ...(content === null ? {} : { content }),
+      });
+      await session.query(`UPDATE ${LEDGER_TABLE} SET checksum = $2, content = $3 WHERE id = $1`, [
+        id,
+        file.checksum,
+        file.sql,
+      ]);
+    }
+    await session.query('COMMIT');
+  } catch (error) {
+    await rollBack(context);
+    throw error;
+  }
+  await session.script(resetSql(context));
 }

@@ -45,9 +45,21 @@ export interface SchemaObservation {
   pending: string[];
 }
 
+/** Why the platform is not ready, and what makes it so. */
+export interface ConfigFinding {
+  problem: string;
+  /** A command, or what to do by hand. */
+  fix: string;
+}
+
+export interface ConfigObservation extends ConfigState {
+  /** Credentials that do not open. */
+  unreadable: ConfigFinding[];
+}
+
 export type DatabaseObservation =
   | { reachable: false; reason: string }
-  | { reachable: true; schema: SchemaObservation; config: ConfigState | null };
+  | { reachable: true; schema: SchemaObservation; config: ConfigObservation | null };
 
 /** Everything that can be seen. Planners decide from this and nothing else. */
 export interface Observation {

@@ -107,10 +107,16 @@ function secretFiles({ mode, root, dataDirectory }: Settings): string[] {
   return { containers: [join(root, '.env')], postgres: [join(root, '.env'), own], embedded: [own] }[mode];
 }
 
-/** Id of the encryption key in force, or null when there is none. */
+/** Id of the encryption key given, or null when there is none. */
 export function encryptionKeyId(settings: Settings): string | null {
+  const key = encryptionKeyIfAny(settings);
+  return key && keyIdOf(key);
+}
+
+/** The encryption key given, or null when there is none. */
+export function encryptionKeyIfAny(settings: Settings): Secret | null {
   try {
-    return keyIdOf(infrastructureSecret(settings, 'ENCRYPTION_KEY'));
+    return infrastructureSecret(settings, 'ENCRYPTION_KEY');
   } catch (error) {
     if (error instanceof OperatorError && error.code === 'SECRET_MISSING') return null;
     throw error;

@@ -16,7 +16,9 @@ import { configureFileStore } from '../config/file-store.ts';
 import { ensureFingerprint } from '../config/fingerprint.ts';
 import { openSession } from '../database/session.ts';
 import { readMigrations } from '../migrations/files.ts';
-import { assertHistoryFits, compareWithLedger, migrate, readLedger } from '../migrations/migrate.ts';
+import { assertHistoryFits, compareWithLedger } from '../migrations/history.ts';
+import { readEntries } from '../migrations/ledger.ts';
+import { migrate } from '../migrations/migrate.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { count } from '../model/plan.ts';
 import { databaseSettings, infrastructureSecret, type Settings } from '../model/settings.ts';
@@ -60,7 +62,7 @@ const GRACE_MS = 3000;
  */
 export async function startPlatform(options: DevOptions): Promise<RunningPlatform> {
   const { settings, report } = options;
-  const { createPlatform, jsonLog, openSite } = await import('@kg-operator/api');
+  const { createPlatform, jsonLog, openSite, Redaction } = await import('@kg-operator/api');
   const undo: (() => Promise<unknown>)[] = [];
   const close = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -76,13 +78,14 @@ export async function startPlatform(options: DevOptions): Promise<RunningPlatfor
       report(`Wrote ${join(settings.dataDirectory, '.env')}: the data cannot be read without it`);
     const encryptionKey = infrastructureSecret(settings, 'ENCRYPTION_KEY');
     const signingKey = infrastructureSecret(settings, 'OAUTH_SIGNING_KEY');
-    const secrets = [encryptionKey, signingKey];
+    const redaction = new Redaction();
+    redaction.add([encryptionKey, signingKey]);
 
     const database = await openAny(options);
     undo.push(() => database.close());
     const db = openDatabase(database.connection);
     undo.push(() => db.destroy());
-    secrets.push(database.connection.password);
+    redaction.add([database.connection.password]);
 
     await completeSchema(database.connection, options);
     if (settings.mode === 'embedded') {
@@ -95,13 +98,15 @@ export async function startPlatform(options: DevOptions): Promise<RunningPlatfor
     const platform = await createPlatform({
       version: options.engineVersion,
       db,
+      connection: database.connection,
       encryptionKey,
       signingKey,
       dataDirectory: settings.dataDirectory,
-      log: jsonLog(secrets, options.log),
-      onSecrets: (found) => secrets.push(...found),
+      log: jsonLog(redaction, options.log),
+      onSecrets: redaction.add,
       shutdown: shutdown.signal,
     });
+    undo.push(() => platform.close());
     if (options.demo) await loadDemo(platform, report);
     site.serveApi((request) => platform.app.fetch(request));
     undo.push(async () => {
@@ -167,8 +172,8 @@ async function completeSchema(
       if (applied.length > 0) report(`Applied ${count(applied.length, 'migration')}`);
       return;
     }
-    const ledger = await readLedger(session);
-    assertHistoryFits(migrations, ledger);
+    const ledger = await readEntries(session);
+    await assertHistoryFits(session, migrations, ledger);
     const { pending } = compareWithLedger(
       migrations.map(({ id }) => id),
       ledger,
@@ -193,7 +198,8 @@ const DEMO_TITLE = 'Around the World in Eighty Days (Jules Verne, 1873): a gentl
 type Platform = Awaited<ReturnType<typeof import('@kg-operator/api').createPlatform>>;
 
 /** Reads the text that comes with the package by rules, whatever provider is configured: it needs no key, and is the same everywhere. */
-async function loadDemo({ documents, graph }: Platform, report: (line: string) => void): Promise<void> {
+async function loadDemo({ inForce, graph }: Platform, report: (line: string) => void): Promise<void> {
+  const { documents } = inForce.current;
   if ((await documents.list(1000)).some(({ title }) => title === DEMO_TITLE)) return;
   const { localExtractor } = await import('@kg-operator/api');
   const text = await readFile(join(packaged('demo'), 'eighty-days.txt'), 'utf8');

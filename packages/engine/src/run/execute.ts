@@ -1,5 +1,6 @@
 import { backupExecutors } from '../backup/steps.ts';
-import { requireConfiguration } from '../checks/configuration.ts';
+import { requireConfiguration, requireReadableCredentials } from '../checks/configuration.ts';
+import { commandActor } from '../config/actor.ts';
 import { ensureFingerprint } from '../config/fingerprint.ts';
 import { configureObjectStore } from '../config/garage.ts';
 import { readMigrations } from '../migrations/files.ts';
@@ -37,18 +38,19 @@ const executors: Executors = {
     }
   },
 
-  async 'check-encryption-key'(_step, context) {
-    await ensureFingerprint(
-      context.configDatabase(),
-      infrastructureSecret(context.settings, 'ENCRYPTION_KEY'),
-    );
+  async 'check-encryption-key'(_step, context, report) {
+    const db = context.configDatabase();
+    const encryptionKey = infrastructureSecret(context.settings, 'ENCRYPTION_KEY');
+    await ensureFingerprint(db, encryptionKey);
+    for (const { problem, fix } of await requireReadableCredentials(db, encryptionKey))
+      report(`${problem}; nothing needs it now. ${fix}`);
   },
 
   async 'configure-object-store'(_step, context, report) {
     const { bucket } = await configureObjectStore(context.configDatabase(), context.garage(), {
       encryptionKey: infrastructureSecret(context.settings, 'ENCRYPTION_KEY'),
       endpoint: context.settings.garageS3Url,
-      actor: 'operator',
+      actor: commandActor(),
     });
     report(`bucket ${bucket}`);
   },

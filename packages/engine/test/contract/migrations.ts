@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { MigrationSession } from '../../src/database/session.ts';
-import { type Migration, readMigrations } from '../../src/migrations/files.ts';
-import { migrate, readLedger } from '../../src/migrations/migrate.ts';
+import { type Migration, readMigrations, toMigration } from '../../src/migrations/files.ts';
+import { readLedger } from '../../src/migrations/ledger.ts';
+import { migrate } from '../../src/migrations/migrate.ts';
 import { OperatorError } from '../../src/model/errors.ts';
 
 /** An empty database; `close` also removes it. */
@@ -10,12 +11,8 @@ export interface EmptyDatabase {
   close(): Promise<void>;
 }
 
-export const migration = (id: string, sql: string): Migration => ({
-  id,
-  kind: 'expand',
-  sql,
-  checksum: `sum of ${sql}`,
-});
+export const migration = (id: string, sql: string, verify: string | null = null): Migration =>
+  toMigration(id, sql, verify);
 
 export const tablesOf = async (session: MigrationSession): Promise<string[]> => {
   const rows = await session.query<{ name: string }>(
@@ -33,8 +30,8 @@ export function migrationContract(name: string, open: () => Promise<EmptyDatabas
     });
     afterEach(() => database.close());
 
-    const run = (migrations: Migration[]) =>
-      migrate(database.session, migrations, { engineVersion: '1.2.3' });
+    const run = async (migrations: Migration[]) =>
+      (await migrate(database.session, migrations, { engineVersion: '1.2.3' })).map(({ id }) => id);
 
     test("applies the platform's own migrations, and a second run applies none", async () => {
       const migrations = await readMigrations();
@@ -62,7 +59,7 @@ export function migrationContract(name: string, open: () => Promise<EmptyDatabas
       );
       expect(failure).toBeInstanceOf(OperatorError);
       expect(failure).toMatchObject({ code: 'MIGRATION_FAILED', exitCode: 8 });
-      expect(failure.message).toMatch(/^schema\/migrations\/0002_bad\.sql:3: .*nowhere/);
+      expect(failure.message).toMatch(/^schema\/migrations\/0002_bad\.sql:3:13: .*nowhere/);
       expect((await readLedger(database.session)).map(({ id }) => id)).toEqual(['0001_good']);
       expect(await tablesOf(database.session)).toEqual(['first']);
     });

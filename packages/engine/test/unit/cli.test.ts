@@ -16,7 +16,7 @@ describe('errors', () => {
       exitCode: 4,
       details: ['admin user is missing: ./operator.sh config admin'],
     });
-    expect(toOperatorError(new WrongEncryptionKey('a', 'b'))).toMatchObject({ exitCode: 3 });
+    expect(toOperatorError(new WrongEncryptionKey('a', 'b'))).toMatchObject({ exitCode: 4 });
     expect(
       toOperatorError(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })),
     ).toMatchObject({ exitCode: 7 });

@@ -38,7 +38,7 @@ export default class Migrate extends OperatorCommand {
           ? 'The schema is current.'
           : `Applied ${count(applied.length, 'migration')}; the schema is current.`,
       );
-      return { applied };
+      return { applied: applied.map(({ id }) => id) };
     } finally {
       await session.close();
     }

@@ -1,6 +1,7 @@
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { readMigrations } from '../../migrations/files.ts';
-import { assertHistoryFits, compareWithLedger, readLedger } from '../../migrations/migrate.ts';
+import { assertHistoryFits, compareWithLedger } from '../../migrations/history.ts';
+import { readLedger } from '../../migrations/ledger.ts';
 import type { SchemaObservation } from '../../model/observation.ts';
 
 export default class MigrateStatus extends OperatorCommand {
@@ -13,7 +14,7 @@ export default class MigrateStatus extends OperatorCommand {
     const session = await this.context.openSession();
     try {
       const applied = await readLedger(session);
-      assertHistoryFits(migrations, applied);
+      await assertHistoryFits(session, migrations, applied);
       const ids = migrations.map(({ id }) => id);
       const schema = compareWithLedger(ids, applied);
       for (const id of ids) this.answer(`${schema.pending.includes(id) ? 'pending' : 'applied'}  ${id}`);
