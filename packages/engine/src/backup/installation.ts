@@ -36,7 +36,7 @@ export async function recipientsOf(
   context: RunContext,
   { kit }: BackupSettings,
 ): Promise<{ recipients: Recipients; opens: BackupRecord['opens'] }> {
-  const { passphrase } = context.backupKeys;
+  const { passphrase } = context.backup;
   if (passphrase) return { recipients: { passphrase }, opens: ['passphrase'] };
   const own = await recipientOf(hostIdentity(await encryptionKey(context)));
   return kit
@@ -46,7 +46,7 @@ export async function recipientsOf(
 
 /** What opens backups here: the passphrase if one was given, otherwise the kit, if one was given, and this installation's own key. */
 export async function identitiesOf(context: RunContext): Promise<Identities> {
-  const { recovery, passphrase } = context.backupKeys;
+  const { recovery, passphrase } = context.backup;
   if (passphrase) return { passphrase };
   const key = infrastructureSecret(context.settings, 'ENCRYPTION_KEY');
   return { keys: [...recovery, hostIdentity(key)] };

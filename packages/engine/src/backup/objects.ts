@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import type { BundleWriter, Member } from './bundle.ts';
+import type { BundleWriter, Member, MemberSum } from './bundle.ts';
 import { collect, type ObjectBucket, type ObjectFacts, type StoredObject } from './object-store.ts';
 
 /*
@@ -132,10 +132,7 @@ export function objectLoader(bucket: ObjectBucket) {
     async take({ name, body }: Pick<Member, 'name' | 'body'>): Promise<void> {
       if (failure) throw failure.reason;
       if (name.startsWith('objects/index/')) {
-        for (const line of (await collect(body)).toString('utf8').split('\n').filter(Boolean)) {
-          const facts = JSON.parse(line) as IndexLine;
-          announced.set(facts.member, facts);
-        }
+        for (const facts of await indexLines(body)) announced.set(facts.member, facts);
         return;
       }
       const facts = announced.get(name);
@@ -161,6 +158,40 @@ export function objectLoader(bucket: ObjectBucket) {
   };
 }
 
+/** Puts those objects of a bundle into a bucket that are missing there or differ; `sums` are the manifest's. */
+export function objectUpdater(bucket: ObjectBucket, sums: Record<string, MemberSum>) {
+  const announced = new Map<string, IndexLine>();
+  const outcome = { written: 0, same: 0 };
+  return {
+    async take({ name, body }: Pick<Member, 'name' | 'body'>): Promise<void> {
+      if (name.startsWith('objects/index/')) {
+        for (const facts of await indexLines(body)) announced.set(facts.member, facts);
+        return;
+      }
+      const facts = announced.get(name);
+      if (!facts) throw unannounced(name);
+      announced.delete(name);
+      const stored = await bucket.get(facts.key);
+      if (stored && (await sha256(stored.body)) === sums[name]?.sha256) {
+        outcome.same += 1;
+        return;
+      }
+      await putAndCompare(bucket, facts, body);
+      outcome.written += 1;
+    },
+    async finish() {
+      const [left] = announced.keys();
+      if (left !== undefined) throw unannounced(left);
+      return outcome;
+    },
+  };
+}
+
+async function indexLines(body: AsyncIterable<Uint8Array>): Promise<IndexLine[]> {
+  const lines = (await collect(body)).toString('utf8').split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as IndexLine);
+}
+
 async function putAndCompare(
   bucket: ObjectBucket,
   facts: ObjectFacts,
@@ -176,13 +207,18 @@ async function putAndCompare(
       }
     })(),
   );
-  const found = createHash('sha256');
-  for await (const chunk of (await bucket.get(facts.key))?.body ?? []) found.update(chunk);
-  if (given.digest('hex') === found.digest('hex')) return;
+  const stored = await bucket.get(facts.key);
+  if (stored && given.digest('hex') === (await sha256(stored.body))) return;
   throw new OperatorError('OBJECT_DIFFERS', `${facts.key} reads back differently from ${bucket.address}`, {
     exitCode: EXIT.unhealthy,
     hint: 'the store may be damaged or full: ./operator.sh logs garage',
   });
+}
+
+async function sha256(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of body) hash.update(chunk);
+  return hash.digest('hex');
 }
 
 function unannounced(member: string): OperatorError {

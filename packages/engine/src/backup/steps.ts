@@ -21,6 +21,8 @@ import {
 } from './installation.ts';
 import { makeBackup, writeRecord } from './make.ts';
 import { type BundleFile, checkBundle, loadBundle } from './read.ts';
+import { loadBeside, swapDatabase } from './restore.ts';
+import { restoreConfiguration, restoreObjects } from './restore-part.ts';
 import { expired } from './retention.ts';
 import { withScratchBucket } from './scratch-bucket.ts';
 import { readBackupSettings } from './settings.ts';
@@ -56,6 +58,15 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
     const removed = await pruneBackups(context);
     report(removed.length === 0 ? 'none' : removed.join(', '));
   },
+
+  'load-backup': ({ database, bucket }, context, report) => loadBeside(context, { database, bucket }, report),
+
+  async 'swap-database'({ incoming, outgoing }, context) {
+    await swapDatabase(await context.databaseSettings(), { incoming, outgoing });
+  },
+
+  'restore-objects': (_step, context, report) => restoreObjects(context, report),
+  'restore-configuration': ({ database }, context, report) => restoreConfiguration(context, database, report),
 };
 
 /** Restores a backup beside the platform, compares, and writes down what came of it. @throws OperatorError BACKUP_NOT_RESTORABLE */

@@ -40,7 +40,7 @@ export function createContext(
       return database;
     },
     garage: () => garageAdmin(settings.garageAdminUrl, infrastructureSecret(settings, 'GARAGE_ADMIN_TOKEN')),
-    backupKeys: { recovery: [], passphrase: null },
+    backup: { recovery: [], passphrase: null, file: null, checked: null },
     fetch,
     signal,
     async close() {

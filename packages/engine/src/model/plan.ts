@@ -15,7 +15,11 @@ export type BackupStep =
   | { kind: 'write-backup'; id: string }
   | { kind: 'verify-backup'; id: string }
   | { kind: 'copy-backup'; id: string; destination: string }
-  | { kind: 'prune-backups' };
+  | { kind: 'prune-backups' }
+  | { kind: 'load-backup'; backup: string; database: string; bucket: string | null }
+  | { kind: 'swap-database'; incoming: string; outgoing: string }
+  | { kind: 'restore-objects'; backup: string }
+  | { kind: 'restore-configuration'; backup: string; database: string };
 
 export type StepKind = Step['kind'];
 export type StepOf<K extends StepKind> = Extract<Step, { kind: K }>;
@@ -60,6 +64,14 @@ export function describeStep(step: Step): string {
       return `Copy it to ${step.destination}`;
     case 'prune-backups':
       return 'Remove backups that the retention policy gives up';
+    case 'load-backup':
+      return `Load ${step.backup} beside the live data, as database ${step.database}${step.bucket ? ` and bucket ${step.bucket}` : ''}, and compare`;
+    case 'swap-database':
+      return `Put ${step.incoming} in the place of the live database, which is kept as ${step.outgoing}`;
+    case 'restore-objects':
+      return `Put back the documents of ${step.backup} that are missing or differ`;
+    case 'restore-configuration':
+      return `Take the configuration of ${step.backup} over, by way of database ${step.database}`;
   }
 }
 

@@ -5,6 +5,7 @@ import type { Compose } from '../adapters/compose.ts';
 import type { ContainerRuntime } from '../adapters/docker.ts';
 import type { GarageAdmin } from '../adapters/garage.ts';
 import type { Journal } from '../adapters/journal.ts';
+import type { BundleFile, CheckedBundle } from '../backup/read.ts';
 import type { MigrationSession } from '../database/session.ts';
 import type { DatabaseObservation, DeclaredService } from '../model/observation.ts';
 import type { Settings } from '../model/settings.ts';
@@ -30,8 +31,13 @@ export interface RunContext {
   /** The configuration database; opened once, closed by `close()`. */
   configDatabase(): Kysely<Tables>;
   garage(): GarageAdmin;
-  /** Keys that a person gave for backups, beside this installation's own. */
-  backupKeys: { recovery: Secret[]; passphrase: Secret | null };
+  /** What a person gave for backups: keys beside this installation's own; the file to restore, and what came of reading it. */
+  backup: {
+    recovery: Secret[];
+    passphrase: Secret | null;
+    file: BundleFile | null;
+    checked: CheckedBundle | null;
+  };
   /** Asks an HTTP server; throws as fetch does. */
   fetch: typeof fetch;
   /** Aborted by Ctrl-C and SIGTERM: waits end, the running step is finished, the next one is not started. */

@@ -29,7 +29,7 @@ export default class Backup extends OperatorCommand {
 
   async run(): Promise<{ plan: Plan; backup: ListedBackup | null }> {
     const { flags } = await this.parse(Backup);
-    this.context.backupKeys.passphrase = await givenSecret({
+    this.context.backup.passphrase = await givenSecret({
       what: 'passphrase',
       variable: 'KG_BACKUP_PASSPHRASE',
       file: flags['passphrase-file'],
@@ -49,7 +49,7 @@ export default class Backup extends OperatorCommand {
       this.answer(showPlan(plan));
       return { plan, backup: null };
     }
-    if (!settings.kit && !this.context.backupKeys.passphrase)
+    if (!settings.kit && !this.context.backup.passphrase)
       this.warning(
         "there is no recovery kit: this backup opens only with this installation's .env. Make one: ./operator.sh backup kit new",
       );

@@ -1,0 +1,67 @@
+import type { Observation } from '../model/observation.ts';
+import type { Plan, Step } from '../model/plan.ts';
+import { planStart } from './start.ts';
+
+export type RestorePart = 'database' | 'objects' | 'config';
+
+export interface RestoreGoal {
+  /** The backup's id, for people. */
+  backup: string;
+  /** Null: everything. */
+  only: RestorePart | null;
+  /** Names that nothing has yet. */
+  incoming: string;
+  outgoing: string;
+  bucket: string;
+}
+
+/**
+ * The steps of a restore. Until `swap-database` the live data is only looked at, and the swap is one transaction; the database before is
+ * kept. Pure.
+ */
+export function planRestore(observed: Observation, goal: RestoreGoal): Plan {
+  return {
+    goal: goalName(goal),
+    steps: stepsOf(observed, goal),
+    warnings: warningsOf(goal),
+    destructive: true,
+  };
+}
+
+function stepsOf(observed: Observation, { backup, only, incoming, outgoing, bucket }: RestoreGoal): Step[] {
+  if (only === 'objects') return [{ kind: 'restore-objects', backup }];
+  if (only === 'config') return [{ kind: 'restore-configuration', backup, database: incoming }];
+  return [
+    { kind: 'load-backup', backup, database: incoming, bucket: only === 'database' ? null : bucket },
+    ...replaceDatabase(observed, { incoming, outgoing }),
+  ];
+}
+
+/** Stops what uses the database, swaps, migrates what is older than this engine, and starts again. Also the way back, with names exchanged. */
+export function replaceDatabase(
+  observed: Observation,
+  names: { incoming: string; outgoing: string },
+): Step[] {
+  const application = observed.services
+    .filter(({ layer, oneShot, self }) => layer === 'application' && !oneShot && !self)
+    .map(({ name }) => name);
+  return [
+    ...(application.length > 0 ? [{ kind: 'compose-stop' as const, services: application }] : []),
+    { kind: 'swap-database', ...names },
+    { kind: 'migrate', pending: null },
+    ...planStart(observed, { infrastructure: false, application: true }).steps,
+  ];
+}
+
+function goalName({ backup, only }: RestoreGoal): string {
+  if (only === null) return `restore ${backup}`;
+  return `restore ${{ database: 'the database', objects: 'the documents', config: 'the configuration' }[only]} of ${backup}`;
+}
+
+function warningsOf({ only, outgoing }: RestoreGoal): string[] {
+  if (only === 'objects') return [];
+  if (only === 'config') return ['configuration that was changed since the backup is replaced'];
+  return [
+    `everything written since the backup is not in it; it stays in database ${outgoing} until ./operator.sh backup prune`,
+  ];
+}
