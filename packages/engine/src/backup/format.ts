@@ -110,4 +110,6 @@ export interface DatabaseManifest {
   tables: DumpedTable[];
   sequences: DumpedSequence[];
   graphs: DumpedGraph[];
+  /** How many there are of each kind of object that has no rows, such as `index`; those of extensions do not count. */
+  objects: Record<string, number>;
 }

@@ -1,0 +1,86 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { pipeline } from 'node:stream/promises';
+import { createZstdDecompress } from 'node:zlib';
+import type pg from 'pg';
+import { from } from 'pg-copy-streams';
+import { qualified, rowsOf } from './database-connection.ts';
+import { copyIn } from './database-contents.ts';
+import { dumpDamaged } from './database-errors.ts';
+import { CHUNK_LIMIT, type DumpedTable } from './format.ts';
+
+/** A table that is being loaded. */
+export interface TableLoad {
+  /** Resolves when the next chunk is welcome. @throws what `ended` rejects with */
+  write(chunk: Buffer): Promise<void>;
+  /** No more chunks. */
+  end(): void;
+  /** Resolves when the rows are committed; rejects when they are not, and then nothing of them is there. */
+  ended: Promise<void>;
+}
+
+/**
+ * Begins to load a table through a connection that is its own until `release` is called with it.
+ * `ended` rejects with OperatorError BACKUP_DAMAGED when the rows are not those of the manifest, or with the server's error.
+ */
+export function openTable(
+  client: pg.Client,
+  table: DumpedTable,
+  { count, release }: { count: (bytes: number) => void; release: (client: pg.Client) => void },
+): TableLoad {
+  // Room for a second chunk, so that the connections do not wait for each other.
+  const zstd = createZstdDecompress({ chunkSize: 256 * 1024, writableHighWaterMark: CHUNK_LIMIT } as object);
+  const ended = loadTable(client, table, zstd, count).finally(() => release(client));
+  return {
+    async write(chunk) {
+      // What ends the stream early ends `ended` with the reason.
+      if (!zstd.write(chunk)) await Promise.race([once(zstd, 'drain'), ended]);
+    },
+    end: () => void zstd.end(),
+    ended,
+  };
+}
+
+async function loadTable(
+  client: pg.Client,
+  table: DumpedTable,
+  zstd: ReturnType<typeof createZstdDecompress>,
+  count: (bytes: number) => void,
+): Promise<void> {
+  const name = `${table.schema}.${table.name}`;
+  await client.query('BEGIN');
+  try {
+    // Truncated in the same transaction, a table is filled page by page, never back into gaps: reading it gives the rows in this order
+    // (verifyDatabase() compares hashes). And the rows can be written frozen, which saves the first reader from touching every page.
+    const isOwn = table.condition === undefined;
+    if (isOwn) await rowsOf(client, `TRUNCATE ONLY ${qualified(table)}`);
+    const copy = client.query(from(`${copyIn(table)}${isOwn ? ' WITH (FREEZE)' : ''}`));
+    const hash = createHash('sha256');
+    let bytes = 0;
+    await pipeline(
+      zstd,
+      async function* (source: AsyncIterable<Buffer>) {
+        for await (const part of source) {
+          hash.update(part);
+          bytes += part.length;
+          if (bytes > table.bytes) break;
+          count(part.length);
+          yield part;
+        }
+        // Before the end is told to the server: it drops all of them.
+        if (bytes !== table.bytes || hash.digest('hex') !== table.sha256)
+          throw dumpDamaged(`the rows of ${name} are not those that were saved`);
+      },
+      copy,
+    );
+    if (copy.rowCount !== table.rows)
+      throw dumpDamaged(`${name} has ${copy.rowCount} rows instead of ${table.rows}`);
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined); // the first error is the one to report; a lost connection rolls back by itself
+    // node:zlib: Z_BUF_ERROR, ZSTD_error_…
+    if (/^Z(?:_|STD)/.test((error as { code?: string }).code ?? ''))
+      throw dumpDamaged(`the rows of ${name} can't be decompressed`, error);
+    throw error;
+  }
+}
