@@ -7,7 +7,14 @@ import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BackupStep } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import type { Executors } from '../run/execute.ts';
-import { type BackupRecord, bundleName, findBackup, type ListedBackup, listBackups } from './catalog.ts';
+import {
+  type BackupRecord,
+  bundleName,
+  findBackup,
+  type ListedBackup,
+  listBackups,
+  recordName,
+} from './catalog.ts';
 import { openCredentials } from './credentials.ts';
 import type { Destination } from './destination.ts';
 import {
@@ -153,23 +160,35 @@ async function onTrial<T>(
   );
 }
 
-/** Removes the backups that the retention policy gives up, everywhere; returns their ids. */
+/** Ids of the backups that the retention policy gives up somewhere. */
+export async function expiredBackups(context: RunContext): Promise<string[]> {
+  return [...new Set((await expiredByDestination(context)).map(({ id }) => id))];
+}
+
+/** Removes them; returns their ids. */
 export async function pruneBackups(context: RunContext): Promise<string[]> {
+  const gone = await expiredByDestination(context);
+  for (const { destination, id } of gone) {
+    // The record first: without it, what is left of a bundle is no backup.
+    await destination.remove(recordName(id));
+    await destination.remove(bundleName(id));
+  }
+  return [...new Set(gone.map(({ id }) => id))];
+}
+
+/** Each destination by itself: what a place keeps must not depend on another that may be lost. */
+async function expiredByDestination(
+  context: RunContext,
+): Promise<{ destination: Destination; id: string }[]> {
   const { retention } = await readBackupSettings(context.configDatabase());
   if (!retention) return [];
-  const removed = new Set<string>();
-  // Each destination by itself: what a place keeps must not depend on another that may be lost.
+  const gone: { destination: Destination; id: string }[] = [];
   for (const destination of await destinationsOf(context)) {
     const backups = await listBackups([destination]);
     const kept = backups.map(({ id, createdAt, state }) => ({ id, createdAt: new Date(createdAt), state }));
-    for (const id of expired(kept, retention)) {
-      // The record first: without it, what is left of a bundle is no backup.
-      await destination.remove(`${id}.json`);
-      await destination.remove(bundleName(id));
-      removed.add(id);
-    }
+    for (const id of expired(kept, retention)) gone.push({ destination, id });
   }
-  return [...removed];
+  return gone;
 }
 
 /** A bundle that is a file of this host. */
