@@ -2,7 +2,7 @@
 //   node packages/engine/build.js [FOLDER]   into FOLDER instead of here, with the package's own files beside it
 import { execFileSync } from 'node:child_process';
 import { cpSync, globSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -29,6 +29,8 @@ const unused = {
   },
 };
 
+const postgresParser = dirname(fileURLToPath(import.meta.resolve('libpg-query')));
+
 const result = await build({
   entryPoints: ['src/main.ts', 'src/cli/help.ts', ...globSync('src/commands/**/*.ts')],
   absWorkingDir: here,
@@ -45,6 +47,8 @@ const result = await build({
   // PGlite finds its WebAssembly and data beside its own modules.
   external: ['pg-native', 'cpu-features', '@electric-sql/*'],
   plugins: [unused],
+  // Of its CommonJS form a dynamic import would have no named exports.
+  alias: { 'libpg-query': join(postgresParser, 'index.js') },
   metafile: true,
   // CommonJS inside an ES module bundle wants these.
   banner: {
@@ -52,10 +56,7 @@ const result = await build({
   },
 });
 // It looks for its WebAssembly beside the module it was bundled into.
-cpSync(
-  fileURLToPath(import.meta.resolve('libpg-query/wasm/libpg-query.wasm')),
-  join(target, 'dist/libpg-query.wasm'),
-);
+cpSync(join(postgresParser, 'libpg-query.wasm'), join(target, 'dist/libpg-query.wasm'));
 execFileSync('oclif', ['manifest'], { cwd: target, stdio: ['ignore', 'ignore', 'inherit'] });
 const bytes = Object.values(result.metafile.outputs).reduce((sum, { bytes }) => sum + bytes, 0);
 console.log(`engine: dist ${(bytes / 1e6).toFixed(1)} MB`);

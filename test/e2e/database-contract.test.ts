@@ -1,69 +1,33 @@
-import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { type ConnectionSettings, Secret } from '@kg-operator/config';
+import { Secret } from '@kg-operator/config';
 import { observeDatabase } from '../../packages/engine/src/database/observe.ts';
 import { type MigrationSession, openSession } from '../../packages/engine/src/database/session.ts';
 import { readLedger } from '../../packages/engine/src/migrations/ledger.ts';
 import { migrate } from '../../packages/engine/src/migrations/migrate.ts';
 import { migration, migrationContract, tablesOf } from '../../packages/engine/test/contract/migrations.ts';
 import { platformContract } from '../../packages/engine/test/contract/platform.ts';
-import { docker, expectCode, run } from './command.ts';
 import { ensureImage } from './images.ts';
-import { until } from './wait.ts';
+import { type PostgresServer, startPostgres } from './postgres.ts';
 
 jest.setTimeout(600_000);
 
-const password = randomBytes(24).toString('hex');
-const name = `kge2e-postgres-${randomBytes(4).toString('hex')}`;
-let server: ConnectionSettings;
+let server: PostgresServer;
 
 // One server for the file; each test has a database of its own.
 beforeAll(async () => {
-  const image = await ensureImage('postgres');
-  expectCode(
-    await run(
-      'docker',
-      [
-        'run',
-        '-d',
-        '--rm',
-        '--name',
-        name,
-        '--shm-size',
-        '256m',
-        '-e',
-        'POSTGRES_PASSWORD',
-        '-p',
-        '127.0.0.1::5432',
-        image,
-      ],
-      {
-        env: { POSTGRES_PASSWORD: password },
-      },
-    ),
-  );
-  const port = Number((await docker('port', name, '5432/tcp')).split('\n')[0]?.split(':')[1]);
-  server = { host: '127.0.0.1', port, user: 'kg', database: 'kg', password: new Secret(password) };
-  await until('PostgreSQL answers', async () => {
-    await (await openSession(server)).close();
-    return true;
-  });
+  server = await startPostgres(await ensureImage('postgres'));
 });
-afterAll(() => docker('rm', '-f', name));
+afterAll(() => server.close());
 
 async function emptyDatabase() {
-  const database = `test_${randomBytes(6).toString('hex')}`;
-  const admin = await openSession(server);
-  await admin.query(`CREATE DATABASE ${database}`);
-  const settings = { ...server, database };
+  const { settings, close } = await server.createDatabase();
   const session = await openSession(settings);
   return {
     settings,
     session,
     async close() {
       await session.close();
-      await admin.query(`DROP DATABASE ${database} WITH (FORCE)`);
-      await admin.close();
+      await close();
     },
   };
 }
@@ -176,7 +140,7 @@ describe('migrate, where more than one connection is needed to see it', () => {
       reason: expect.stringMatching(/password/),
     });
     await expect(openSession(wrong)).rejects.toMatchObject({ code: 'DATABASE_PASSWORD', exitCode: 3 });
-    await expect(openSession({ ...server, port: 9 })).rejects.toMatchObject({
+    await expect(openSession({ ...server.settings, port: 9 })).rejects.toMatchObject({
       code: 'DATABASE_UNREACHABLE',
       exitCode: 7,
     });

@@ -5,7 +5,8 @@
  *
  *   node ai-server.ts --port 9999
  *   GET  /last        {requests, path, model, header, keySha256, headerSha256, text, format, options, atOnce}; 404 before the first call
- *   POST /behaviour   {status?, content?, delayMs?, refuses?}: answer with this HTTP status, or this content, or later, or 400 to these
+ *   GET  /v1/models   a list of models
+ *   POST /behaviour   {status?, content?, delayMs?, refuses?, models?}: answer with this HTTP status, or this content, or later, or 400 to these
  *                     response formats; {} resets
  */
 import { createHash } from 'node:crypto';
@@ -37,6 +38,8 @@ export interface Behaviour {
   content?: string;
   delayMs?: number;
   refuses?: string[];
+  /** The names that GET /models lists. */
+  models?: string[];
 }
 
 interface Body {
@@ -51,6 +54,7 @@ interface Body {
 
 interface State {
   last: LastCall | undefined;
+  calls: Pick<LastCall, 'model' | 'keySha256'>[];
   behaviour: Behaviour;
   running: number;
 }
@@ -59,6 +63,8 @@ export interface AiServer {
   /** http://127.0.0.1:port */
   url: string;
   last: LastCall | undefined;
+  /** Of every call which model it wanted, and with which key. */
+  readonly calls: Pick<LastCall, 'model' | 'keySha256'>[];
   behaviour: Behaviour;
   close(): Promise<void>;
 }
@@ -88,7 +94,7 @@ export function findGraph(text: string): GraphAnswer {
 }
 
 export async function startAiServer(port = 0, host = '127.0.0.1'): Promise<AiServer> {
-  const state: State = { last: undefined, behaviour: {}, running: 0 };
+  const state: State = { last: undefined, calls: [], behaviour: {}, running: 0 };
   const server: Server = createServer((request, response) => {
     response.once('close', () => {
       state.running -= 1;
@@ -120,6 +126,12 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
     state.behaviour = JSON.parse(raw || '{}') as Behaviour;
     return send(response, 200, state.behaviour);
   }
+  if (request.method === 'GET' && /\/(models(\?.*)?|key)$/.test(path)) {
+    const { status, models = ['gpt-5-mini', 'claude-haiku-4-5'] } = state.behaviour;
+    const given = request.headers['x-api-key'] ?? request.headers.authorization;
+    if (status) return send(response, status, { error: { message: `Incorrect API key provided: ${given}` } });
+    return send(response, 200, { object: 'list', data: models.map((id) => ({ id, object: 'model' })) });
+  }
   if (request.method !== 'POST' || !/\/(chat\/completions|messages)$/.test(path)) {
     return send(response, 404, { error: { message: `no such path: ${path}` } });
   }
@@ -146,6 +158,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
     options: JSON.parse(JSON.stringify({ temperature, max_tokens, max_completion_tokens })),
     atOnce: Math.max(state.last?.atOnce ?? 0, state.running),
   };
+
+  state.calls.push({ model: state.last.model, keySha256: state.last.keySha256 });
 
   const { status, content, delayMs, refuses } = state.behaviour;
   if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));

@@ -26,6 +26,7 @@ export {
   PREVIOUS_SIGNING_KEY,
   type RemoteAi,
 } from './load-config.ts';
+export * from './nearest.ts';
 export { isFileStore, type ObjectStoreSettings } from './object-store.ts';
 export * from './password-rules.ts';
 export * from './passwords.ts';

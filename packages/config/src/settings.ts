@@ -1,3 +1,5 @@
+import { nearest } from './nearest.ts';
+
 /** A platform setting: its type, range and default. Stored in `kg_api.platform_settings` under its name; absent: the default. */
 export type SettingDeclaration = { description: string } & (
   | { type: 'integer'; default: number; min: number; max: number; unit: string }
@@ -56,6 +58,7 @@ export const SETTINGS = {
 } as const satisfies Record<string, SettingDeclaration>;
 
 export type SettingName = keyof typeof SETTINGS;
+const SETTING_NAMES = Object.keys(SETTINGS) as SettingName[];
 type ValueOf<D> = D extends { type: 'integer' } ? number : D extends { type: 'boolean' } ? boolean : string;
 /** All settings with their values in force. */
 export type PlatformSettings = { [Name in SettingName]: ValueOf<(typeof SETTINGS)[Name]> };
@@ -87,10 +90,10 @@ export class SettingInvalid extends Error {
   }
 }
 
-/** @throws SettingUnknown */
+/** `name`, if there is such a setting. @throws SettingUnknown */
 export function settingName(name: string): SettingName {
   if (Object.hasOwn(SETTINGS, name)) return name as SettingName;
-  throw new SettingUnknown(name, nearestSetting(name));
+  throw new SettingUnknown(name, nearest(name, SETTING_NAMES));
 }
 
 /** The value that `text`, from a command line, stands for. @throws SettingUnknown, SettingInvalid */
@@ -138,15 +141,17 @@ export function settingsOf(rows: { key: string; value: unknown }[]): PlatformSet
 
 function fits(declaration: SettingDeclaration, value: unknown): boolean {
   if (declaration.type === 'boolean') return typeof value === 'boolean';
-  if (declaration.type === 'string')
-    return (
-      typeof value === 'string' && /^[^\p{Cc}]+$/u.test(value) && [...value].length <= declaration.maxLength
-    );
+  if (declaration.type === 'string') return typeof value === 'string' && isLine(value, declaration.maxLength);
   return (
-    Number.isInteger(value) && (value as number) >= declaration.min && (value as number) <= declaration.max
+    typeof value === 'number' &&
+    Number.isInteger(value) &&
+    value >= declaration.min &&
+    value <= declaration.max
   );
 }
 
-function nearestSetting(_name: string): SettingName | null {
-  return null;
+/** Something to read on one line. PostgreSQL's JSON holds neither NUL nor half a surrogate pair. */
+function isLine(text: string, maxLength: number): boolean {
+  const hasBreak = /[\p{Cc}\p{Zl}\p{Zp}]/u.test(text);
+  return text.trim() !== '' && !hasBreak && text.isWellFormed() && [...text].length <= maxLength;
 }

@@ -29,8 +29,9 @@ export interface WatchOptions extends LoadOptions {
   pollMs?: number;
 }
 
-// After a database was away for long, the wait for the next try to connect.
-const MAX_RETRY_MS = 5_000;
+// Between two tries to connect: as short at first, and as long when the database has been away for some seconds.
+const MIN_RETRY_MS = 100;
+const MAX_RETRY_MS = 2_000;
 
 /**
  * Follows the configuration over a connection of its own: it listens for changes, and looks at the version every `pollMs` besides, which
@@ -62,10 +63,12 @@ export async function watchConfig(
       failedReads = 0;
       return rows;
     } catch (error) {
-      if (error instanceof SchemaMissing) throw error;
-      listener?.close();
-      listener = null;
-      failedReads += 1;
+      const isAnswer = error instanceof SchemaMissing;
+      failedReads = isAnswer ? 0 : failedReads + 1;
+      if (!isAnswer) {
+        listener?.close();
+        listener = null;
+      }
       throw error;
     }
   };
@@ -94,7 +97,7 @@ export async function watchConfig(
 
   const follow = async () => {
     for (;;) {
-      await bell.wait(failedReads === 0 ? pollMs : retryDelay(failedReads, pollMs));
+      await bell.wait(failedReads === 0 ? pollMs : retryDelay(failedReads));
       if (stop.signal.aborted) return;
       try {
         await look();
@@ -120,8 +123,8 @@ export async function watchConfig(
 }
 
 /** Milliseconds before the next try: none after the first failure, which may be an old connection's, then longer and longer. */
-function retryDelay(failures: number, pollMs: number): number {
-  return failures === 1 ? 0 : Math.min(pollMs * 2 ** (failures - 2), MAX_RETRY_MS);
+function retryDelay(failures: number): number {
+  return failures === 1 ? 0 : Math.min(MIN_RETRY_MS * 2 ** (failures - 2), MAX_RETRY_MS);
 }
 
 /** A pause that a ring ends; a ring while nobody waits ends the next one. */

@@ -31,7 +31,15 @@ export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after'
     clusterStatus: () =>
       call('clusterStatus', () => ({
         layoutVersion: state.layoutVersion,
-        nodes: [{ id: 'node1', hasRole: state.role, isUp: true }],
+        nodes: [
+          {
+            id: 'node1',
+            hasRole: state.role,
+            isUp: true,
+            zone: state.role ? 'local' : null,
+            capacity: state.role ? 1e12 : null,
+          },
+        ],
       })),
     assignNode: (_node, version) =>
       call('assignNode', () => {
@@ -46,9 +54,15 @@ export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after'
         state.keys.set(accessKeyId, { name, secret: secretAccessKey.reveal() });
         state.writes += 1;
       }),
+    deleteKey: (id) =>
+      call('deleteKey', () => {
+        state.keys.delete(id);
+        for (const allowed of state.buckets.values()) allowed.delete(id);
+        state.writes += 1;
+      }),
     findBucket: (alias) =>
       call('findBucket', () =>
-        state.buckets.has(alias) ? { id: `id-${alias}`, keys: keysOf(alias) } : null,
+        state.buckets.has(alias) ? { id: `id-${alias}`, keys: keysOf(alias), objects: 0, bytes: 0 } : null,
       ),
     createBucket: (alias) =>
       call('createBucket', () => {

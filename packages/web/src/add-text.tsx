@@ -3,17 +3,16 @@ import { useEffect, useState } from 'preact/hooks';
 import { ApiFailure, api, type Extracted } from './api.ts';
 import { count } from './graph-view.tsx';
 
-/** The API's own limit: packages/api/src/input.ts, MAX_TEXT. */
-const MAX_TEXT = 200_000;
-
 interface Props {
   field: RefObject<HTMLTextAreaElement | null>;
+  /** Of a text as UTF-8. */
+  maxBytes: number;
   onFound(): void;
   onSelect(name: string): void;
   onFailure(error: unknown): string;
 }
 
-export function AddText({ field, onFound, onSelect, onFailure }: Props) {
+export function AddText({ field, maxBytes, onFound, onSelect, onFailure }: Props) {
   const [title, setTitle] = useState('');
   const [text, setText] = useState('');
   const [busy, setBusy] = useState(false);
@@ -21,6 +20,8 @@ export function AddText({ field, onFound, onSelect, onFailure }: Props) {
   const [storedId, setStoredId] = useState<string>();
   const [found, setFound] = useState<Extracted>();
   const seconds = useSeconds(busy);
+  const bytesLeft = maxBytes - new TextEncoder().encode(text).length;
+  const ready = !busy && text.trim() !== '' && bytesLeft >= 0;
 
   const run = async (body: Parameters<typeof api.extract>[0]) => {
     setBusy(true);
@@ -40,7 +41,7 @@ export function AddText({ field, onFound, onSelect, onFailure }: Props) {
   };
   const submit = (event?: Event) => {
     event?.preventDefault();
-    if (busy || !text.trim()) return;
+    if (!ready) return;
     run(title.trim() ? { text, title: title.trim() } : { text });
   };
 
@@ -58,7 +59,6 @@ export function AddText({ field, onFound, onSelect, onFailure }: Props) {
             ref={field}
             rows={6}
             required
-            maxlength={MAX_TEXT}
             value={text}
             placeholder="Paste an article, notes, a story…"
             onInput={(event) => setText(event.currentTarget.value)}
@@ -68,11 +68,15 @@ export function AddText({ field, onFound, onSelect, onFailure }: Props) {
           />
         </label>
         <div class="row">
-          <button class="primary" type="submit" disabled={busy || !text.trim()}>
+          <button class="primary" type="submit" disabled={!ready}>
             {busy ? 'Reading…' : 'Find concepts'}
           </button>
-          {text.length > MAX_TEXT * 0.8 && (
-            <span class="muted">{(MAX_TEXT - text.length).toLocaleString('en')} characters left</span>
+          {bytesLeft < maxBytes * 0.2 && (
+            <span class="muted">
+              {bytesLeft < 0
+                ? `${count(-bytesLeft, 'byte')} too long; at most ${count(maxBytes, 'byte')} are accepted`
+                : `${count(bytesLeft, 'byte')} left`}
+            </span>
           )}
         </div>
       </form>

@@ -21,6 +21,13 @@ export interface Graph {
   truncated: boolean;
 }
 
+/** What the platform is called and accepts, for anyone. */
+export interface Site {
+  title: string;
+  /** Of a text as UTF-8. */
+  maxDocumentBytes: number;
+}
+
 export interface DocumentInfo {
   id: string;
   title: string;
@@ -85,8 +92,16 @@ export async function call<Answer>(method: 'GET' | 'POST', path: string, body?: 
   return answer as Answer;
 }
 
+/** Without login. @throws ApiFailure */
+export async function site(): Promise<Site> {
+  const response = await send('/site', { method: 'GET' });
+  const answer = await bodyOf(response);
+  if (!response.ok) throw failure(response.status, answer, 'The server could not do that.');
+  return answer as Site;
+}
+
 export const api = {
-  graph: (limit: number) => call<Graph>('GET', `/graph?limit=${limit}`),
+  graph: () => call<Graph>('GET', '/graph'),
   documents: () => call<{ documents: DocumentInfo[] }>('GET', '/documents'),
   document: (id: string) => call<DocumentInfo & { text: string }>('GET', `/documents/${id}`),
   extract: (body: { text: string; title?: string } | { documentId: string }) =>

@@ -1,11 +1,15 @@
-import { useState } from 'preact/hooks';
-import { session } from './api.ts';
+import { useEffect, useState } from 'preact/hooks';
+import { type Site, session, site } from './api.ts';
 import { Login } from './login.tsx';
 import { Workspace } from './workspace.tsx';
+
+/** What is shown where the server does not say. */
+const UNKNOWN_SITE: Site = { title: 'Knowledge graph', maxDocumentBytes: Number.POSITIVE_INFINITY };
 
 export function App() {
   const [loggedIn, setLoggedIn] = useState(session.token !== null);
   const [notice, setNotice] = useState('');
+  const { title, maxDocumentBytes } = useSite(loggedIn);
 
   const leave = (reason: string) => {
     session.clear();
@@ -13,8 +17,21 @@ export function App() {
     setLoggedIn(false);
   };
   return loggedIn ? (
-    <Workspace onLeave={leave} />
+    <Workspace title={title} maxDocumentBytes={maxDocumentBytes} onLeave={leave} />
   ) : (
-    <Login notice={notice} onLoggedIn={() => setLoggedIn(true)} />
+    <Login title={title} notice={notice} onLoggedIn={() => setLoggedIn(true)} />
   );
+}
+
+/** Asked again after each login; until the first answer the title is empty. */
+function useSite(loggedIn: boolean): Site {
+  const [known, setKnown] = useState<Site>({ ...UNKNOWN_SITE, title: '' });
+  useEffect(() => {
+    // Nothing fails for want of a title: what is wrong with the server is told by what the user does next.
+    site().then(setKnown, () => setKnown((before) => (before.title ? before : UNKNOWN_SITE)));
+  }, [loggedIn]);
+  useEffect(() => {
+    if (known.title) document.title = known.title;
+  }, [known.title]);
+  return known;
 }

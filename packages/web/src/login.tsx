@@ -3,11 +3,12 @@ import { login } from './api.ts';
 import { Logo } from './logo.tsx';
 
 interface Props {
+  title: string;
   notice: string;
   onLoggedIn(): void;
 }
 
-export function Login({ notice, onLoggedIn }: Props) {
+export function Login({ title, notice, onLoggedIn }: Props) {
   const [error, setError] = useState('');
   const [busy, setBusy] = useState(false);
 
@@ -29,7 +30,7 @@ export function Login({ notice, onLoggedIn }: Props) {
     <main class="login">
       <form class="card login-card" onSubmit={submit} data-testid="login">
         <Logo />
-        <h1>Knowledge graph</h1>
+        <h1>{title || '\u00a0'}</h1>
         <p class="muted">Log in to see and extend the graph.</p>
         {notice && !error && (
           <p class="notice" role="status">

@@ -7,15 +7,14 @@ import { Documents } from './documents.tsx';
 import { count, GraphView } from './graph-view.tsx';
 import { Logo } from './logo.tsx';
 
-/** Concepts drawn at most. */
-const LIMIT = 300;
-
 interface Props {
+  title: string;
+  maxDocumentBytes: number;
   /** Called with the reason to show on the login page. */
   onLeave(reason: string): void;
 }
 
-export function Workspace({ onLeave }: Props) {
+export function Workspace({ title, maxDocumentBytes, onLeave }: Props) {
   const [graph, setGraph] = useState<Graph | null>(null);
   const [documents, setDocuments] = useState<DocumentInfo[] | null>(null);
   const [selected, setSelected] = useState<string | null>(null);
@@ -30,10 +29,7 @@ export function Workspace({ onLeave }: Props) {
   };
   const load = async () => {
     try {
-      const [nextGraph, { documents: nextDocuments }] = await Promise.all([
-        api.graph(LIMIT),
-        api.documents(),
-      ]);
+      const [nextGraph, { documents: nextDocuments }] = await Promise.all([api.graph(), api.documents()]);
       setGraph(nextGraph);
       setDocuments(nextDocuments);
       setError('');
@@ -48,7 +44,7 @@ export function Workspace({ onLeave }: Props) {
     <div class="workspace">
       <header class="bar">
         <Logo />
-        <h1>Knowledge graph</h1>
+        <h1>{title}</h1>
         <span class="muted counts" data-testid="counts">
           {graph && `${count(graph.nodes.length, 'concept')} · ${count(graph.edges.length, 'relation')}`}
         </span>
@@ -73,7 +69,13 @@ export function Workspace({ onLeave }: Props) {
         />
         <aside aria-label="Concepts and texts">
           {graph && selected !== null && <ConceptPanel graph={graph} name={selected} onSelect={select} />}
-          <AddText field={textField} onFound={load} onSelect={select} onFailure={onFailure} />
+          <AddText
+            field={textField}
+            maxBytes={maxDocumentBytes}
+            onFound={load}
+            onSelect={select}
+            onFailure={onFailure}
+          />
           <Documents documents={documents} onFailure={onFailure} />
           <ByHand
             onAdded={async (name) => {

@@ -48,7 +48,12 @@ export async function configure(db: Kysely<Tables>): Promise<void> {
     await trx
       .insertInto('kg_api.users')
       .values([
-        { username: 'admin', password_hash: '$argon2id$v=19$', role: 'admin', password_set_at: '2026-01-02T03:04:05Z' },
+        {
+          username: 'admin',
+          password_hash: '$argon2id$v=19$',
+          role: 'admin',
+          password_set_at: '2026-01-02T03:04:05Z',
+        },
         {
           username: 'gone',
           password_hash: '$argon2id$v=19$',

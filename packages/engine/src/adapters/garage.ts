@@ -6,20 +6,16 @@ import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
  * https://garagehq.deuxfleurs.fr/api/garage-admin-v2.html; measured against Garage 2.3.0.
  */
 export interface GarageAdmin {
-  clusterStatus(): Promise<{
-    layoutVersion: number;
-    nodes: { id: string; hasRole: boolean; isUp: boolean }[];
-  }>;
+  clusterStatus(): Promise<{ layoutVersion: number; nodes: GarageNode[] }>;
   /** Stages a role for one node and applies it as layout `version`. */
   assignNode(node: { id: string; zone: string; capacityBytes: number }, version: number): Promise<void>;
   /** The key's name, or null when there is no such key. */
   findKey(accessKeyId: string): Promise<{ name: string } | null>;
   importKey(key: { accessKeyId: string; secretAccessKey: Secret; name: string }): Promise<void>;
+  /** The same when there is no such key. */
+  deleteKey(accessKeyId: string): Promise<void>;
   /** The bucket with this global alias and the keys allowed on it, or null. */
-  findBucket(alias: string): Promise<{
-    id: string;
-    keys: { accessKeyId: string; read: boolean; write: boolean; owner: boolean }[];
-  } | null>;
+  findBucket(alias: string): Promise<GarageBucket | null>;
   createBucket(alias: string): Promise<{ id: string }>;
   allowKey(bucketId: string, accessKeyId: string): Promise<void>;
   /** Every bucket that has a global alias. */
@@ -28,13 +24,42 @@ export interface GarageAdmin {
   deleteBucket(bucketId: string): Promise<void>;
 }
 
+export interface GarageNode {
+  id: string;
+  hasRole: boolean;
+  isUp: boolean;
+  /** Null without a role. */
+  zone: string | null;
+  /** Bytes; null without a role, or as a gateway. */
+  capacity: number | null;
+}
+
+export interface GarageBucket {
+  id: string;
+  keys: { accessKeyId: string; read: boolean; write: boolean; owner: boolean }[];
+  objects: number;
+  bytes: number;
+}
+
 interface StatusResponse {
   layoutVersion: number;
-  nodes: { id: string; isUp: boolean; role?: unknown }[];
+  nodes: { id: string; isUp: boolean; role?: { zone: string; capacity: number | null } | null }[];
 }
 interface BucketResponse {
   id: string;
   keys: { accessKeyId: string; permissions: { read: boolean; write: boolean; owner: boolean } }[];
+  objects: number;
+  bytes: number;
+}
+
+/** Garage does not accept our token. */
+export class GarageTokenRefused extends OperatorError {
+  constructor(operation: string | undefined) {
+    super('GARAGE_REFUSED', `Garage refused ${operation}: it does not accept GARAGE_ADMIN_TOKEN`, {
+      exitCode: EXIT.unhealthy,
+      hint: 'restore the .env that this Garage was started with, or restart it after a change',
+    });
+  }
 }
 
 /** Garage's admin API over HTTP. Every method throws OperatorError GARAGE_UNREACHABLE or GARAGE_REFUSED. */
@@ -61,13 +86,7 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
       );
     }
     if (response.status === 404) return null;
-    if (response.status === 401 || response.status === 403) {
-      throw refused(
-        operation,
-        'it does not accept GARAGE_ADMIN_TOKEN',
-        'restore the .env that this Garage was started with, or restart it after a change',
-      );
-    }
+    if (response.status === 401 || response.status === 403) throw new GarageTokenRefused(operation);
     // The body of a refusal names the problem; it may repeat the request, which can hold a secret key, so only its message is kept.
     if (!response.ok)
       throw refused(operation, `HTTP ${response.status} ${errorMessage(await response.text())}`);
@@ -88,6 +107,8 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
         id,
         isUp,
         hasRole: role !== null && role !== undefined,
+        zone: role?.zone ?? null,
+        capacity: role?.capacity ?? null,
       }));
       return { layoutVersion: status.layoutVersion, nodes };
     },
@@ -101,6 +122,9 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
     async importKey({ accessKeyId, secretAccessKey, name }) {
       await must('POST', 'ImportKey', { accessKeyId, secretAccessKey: secretAccessKey.reveal(), name });
     },
+    async deleteKey(accessKeyId) {
+      await call('POST', `DeleteKey?id=${encodeURIComponent(accessKeyId)}`);
+    },
     async findBucket(alias) {
       const bucket = await call<BucketResponse>(
         'GET',
@@ -110,6 +134,8 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
         bucket && {
           id: bucket.id,
           keys: bucket.keys.map(({ accessKeyId, permissions }) => ({ accessKeyId, ...permissions })),
+          objects: bucket.objects,
+          bytes: bucket.bytes,
         }
       );
     },
@@ -133,14 +159,10 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
   };
 }
 
-function refused(
-  operation: string | undefined,
-  why: string,
-  hint = 'see ./operator.sh logs garage',
-): OperatorError {
+function refused(operation: string | undefined, why: string): OperatorError {
   return new OperatorError('GARAGE_REFUSED', `Garage refused ${operation}: ${why}`, {
     exitCode: EXIT.unhealthy,
-    hint,
+    hint: 'see ./operator.sh logs garage',
   });
 }
 

@@ -27,7 +27,15 @@ export function nextCommands(observed: Observation, layers = assessLayers(observ
   return lowest.next ? [lowest.next] : [];
 }
 
-function secrets({ database, encryptionKeyId }: Observation): LayerStatus {
+function secrets({ database, encryptionKeyId, rotation }: Observation): LayerStatus {
+  if (rotation) {
+    return {
+      name: 'secrets',
+      ok: false,
+      summary: `the rotation of ${rotation === 'unknown' ? 'a secret' : rotation} is not finished`,
+      next: `./operator.sh rotate ${rotation === 'unknown' ? 'SECRET' : rotation}`,
+    };
+  }
   if (!encryptionKeyId)
     return { name: 'secrets', ok: false, summary: 'no ENCRYPTION_KEY', next: './operator.sh init' };
   const config = database.reachable ? database.config : null;

@@ -7,6 +7,7 @@ import { runPlan } from '../run/run-plan.ts';
 import { createContext } from './context.ts';
 import { errorDocument, toOperatorError } from './errors.ts';
 import { nameProgram, nameProgramIn } from './program.ts';
+import { withRotationHint } from './rotation-hint.ts';
 import { paint } from './style.ts';
 
 interface GlobalFlags {
@@ -140,7 +141,7 @@ export abstract class OperatorCommand extends Command {
   }
 
   protected override async catch(thrown: Error): Promise<void> {
-    const error = toOperatorError(thrown);
+    const error = withRotationHint(toOperatorError(thrown), this.#context?.settings);
     if (this.jsonEnabled()) this.logJson(this.toErrorJson(error));
     else this.#explain(error, thrown);
     process.exitCode ??= error.exitCode;

@@ -39,7 +39,8 @@ export function createContext(
       database ??= openDatabase(() => access.settings(), { max: 2 });
       return database;
     },
-    garage: () => garageAdmin(settings.garageAdminUrl, infrastructureSecret(settings, 'GARAGE_ADMIN_TOKEN')),
+    garage: (token = infrastructureSecret(settings, 'GARAGE_ADMIN_TOKEN')) =>
+      garageAdmin(settings.garageAdminUrl, token),
     backup: { recovery: [], passphrase: null, file: null, checked: null },
     fetch,
     signal,

@@ -26,9 +26,13 @@ export async function askNewSecret(
   return first;
 }
 
-export async function askText(message: string, defaultValue: string): Promise<string> {
+export async function askText(
+  message: string,
+  defaultValue: string,
+  validate: (text: string) => true | string = () => true,
+): Promise<string> {
   const { input } = await load();
-  return input({ message, default: defaultValue }, onStderr);
+  return input({ message, default: defaultValue, validate }, onStderr);
 }
 
 export async function askChoice<T extends string>(message: string, choices: readonly T[]): Promise<T> {
@@ -37,14 +41,20 @@ export async function askChoice<T extends string>(message: string, choices: read
 }
 
 /** Runs a check that throws as the validation of a prompt: true, or the sentence to show. */
-export function asValidation(check: (secret: Secret) => void): (secret: Secret) => true | string {
-  return (secret) => {
+export function asValidation<T>(check: (answer: T) => void): (answer: T) => true | string {
+  return (answer) => {
     try {
-      check(secret);
+      check(answer);
       return true;
     } catch (error) {
       const { message, hint } = error as { message: string; hint?: string };
       return hint ? `${message}: ${hint}` : message;
     }
   };
+}
+
+/** Yes or no; Enter alone means no. */
+export async function askConfirmation(message: string): Promise<boolean> {
+  const { confirm } = await load();
+  return confirm({ message, default: false }, onStderr);
 }

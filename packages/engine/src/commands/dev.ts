@@ -4,9 +4,12 @@ import { basename } from 'node:path';
 import { readConfigState, Secret, type Tables } from '@kg-operator/config';
 import { Flags } from '@oclif/core';
 import type { Kysely } from 'kysely';
+import { applySetup } from '../cli/apply-setup.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
+import { configFileFlag, importAtStart, readConfigurationFile } from '../cli/import-file.ts';
 import { askText } from '../cli/prompts.ts';
-import { applySetup, collectSetup, setupFlags } from '../cli/setup.ts';
+import { collectSetup, setupFlags } from '../cli/setup.ts';
+import { commandActor } from '../config/actor.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { ensureObjectStore, type RunningPlatform, startPlatform } from '../run/dev.ts';
 import { holdsData, resetData } from '../run/reset.ts';
@@ -46,6 +49,7 @@ export default class Dev extends OperatorCommand {
       dependsOn: ['reset'],
     }),
     ...setupFlags,
+    ...configFileFlag,
   };
   protected override interruptRemark = '\nStopping; once more to stop at once.';
 
@@ -61,21 +65,35 @@ export default class Dev extends OperatorCommand {
       });
     }
     const setup = await collectSetup(flags);
+    const file = flags.config === undefined ? null : await readConfigurationFile(flags.config);
+    if (file && settings.mode !== 'embedded') throw importFirst(file.name);
     if (flags.reset) await this.#reset(settings.dataDirectory, flags.confirm);
 
     let generated: Secret | null = null;
     const configure = async (db: Kysely<Tables>, encryptionKey: Secret) => {
+      if (file)
+        await importAtStart(this.context, db, file, encryptionKey, {
+          say: (line) => this.say(line),
+          warning: (line) => this.warning(line),
+        });
       await ensureObjectStore(db);
       const state = await readConfigState(db);
       if (!setup.password && state.items.some(({ item, ok }) => item === 'admin user' && !ok))
         generated = new Secret(randomBytes(15).toString('base64url'));
       const choices = {
         ...setup,
-        password: setup.password ?? generated,
+        password: setup.password ?? (generated && { secret: generated, source: null }),
         aiProvider: setup.aiProvider ?? 'local',
         embedding: setup.embedding ?? 'local',
       };
-      await applySetup(db, state, choices, { interactive: false, encryptionKey, say: () => undefined });
+      await applySetup(db, state, choices, {
+        interactive: false,
+        encryptionKey,
+        host: 'localhost',
+        actor: commandActor(),
+        say: () => undefined,
+        fetch,
+      });
     };
     const broken = Promise.withResolvers<never>();
     broken.promise.catch(() => undefined);
@@ -165,4 +183,12 @@ export default class Dev extends OperatorCommand {
     await resetData(dataDirectory);
     this.say(`Destroyed the data in ${dataDirectory}`);
   }
+}
+
+/** A database that others may use is configured by its own command, as it is migrated. */
+function importFirst(name: string): OperatorError {
+  return new OperatorError('NOT_EMBEDDED', '--config is for the embedded database', {
+    exitCode: EXIT.usage,
+    hint: `kg-operator config import ${name}, then kg-operator dev`,
+  });
 }

@@ -180,12 +180,21 @@ export async function listUsers(db: Kysely<Tables>): Promise<UserSummary[]> {
     .select(['username', 'role', 'disabled_at', 'password_set_at'])
     .orderBy('username')
     .execute();
-  return rows.map(({ username, role, disabled_at, password_set_at }) => ({
-    username,
-    role,
-    disabled: disabled_at !== null,
-    passwordSetAt: password_set_at,
-  }));
+  return rows.map(summaryOf);
+}
+
+/** @throws OperatorError USER_UNKNOWN */
+export async function findUserSummary(db: Kysely<Tables>, username: string): Promise<UserSummary> {
+  return summaryOf(await requireUser(db, username));
+}
+
+function summaryOf({
+  username,
+  role,
+  disabled_at,
+  password_set_at,
+}: Pick<User, 'username' | 'role' | 'disabled_at' | 'password_set_at'>): UserSummary {
+  return { username, role, disabled: disabled_at !== null, passwordSetAt: password_set_at };
 }
 
 /** @throws OperatorError USER_UNKNOWN */

@@ -7,6 +7,7 @@ import {
   openCredential,
   openEveryCredential,
   PREVIOUS_SIGNING_KEY,
+  resolveEncryptionKey,
   Secret,
   sealCredential,
   type Tables,
@@ -80,6 +81,20 @@ function opened(encryptionKey: Secret, row: string, ciphertext: Uint8Array): Sec
     if (error instanceof CredentialUnreadable) return null;
     throw error;
   }
+}
+
+/** A stored key; null where there is none, or it does not open. @throws WrongEncryptionKey */
+export async function openApiKey(
+  db: Kysely<Tables>,
+  provider: string,
+  encryptionKey: Secret,
+): Promise<Secret | null> {
+  const stored = await db
+    .selectFrom('kg_api.system_api_keys')
+    .select('ciphertext')
+    .where('provider', '=', provider)
+    .executeTakeFirst();
+  return stored ? opened(await resolveEncryptionKey(db, encryptionKey), provider, stored.ciphertext) : null;
 }
 
 export function setApiKey(db: Kysely<Tables>, input: ApiKeyInput): Promise<Change> {
@@ -161,18 +176,27 @@ export function deleteApiKey(
   return changeConfig(db, (trx) => deleteApiKeyIn(trx, input));
 }
 
+/** Whether a key is stored, opened or not. */
+export async function hasApiKey(db: Kysely<Tables>, provider: string): Promise<boolean> {
+  return (await findKey(db, provider)) !== undefined;
+}
+
 /** @throws OperatorError KEY_UNKNOWN */
 export async function requireKey(db: Kysely<Tables>, provider: string) {
-  const stored = await db
-    .selectFrom('kg_api.system_api_keys')
-    .select(['fingerprint', 'source'])
-    .where('provider', '=', provider)
-    .executeTakeFirst();
+  const stored = await findKey(db, provider);
   if (stored) return stored;
   throw new OperatorError('KEY_UNKNOWN', `no ${provider} API key is stored`, {
     exitCode: EXIT.usage,
     hint: 'see ./operator.sh config api-key list',
   });
+}
+
+function findKey(db: Kysely<Tables>, provider: string) {
+  return db
+    .selectFrom('kg_api.system_api_keys')
+    .select(['fingerprint', 'source'])
+    .where('provider', '=', provider)
+    .executeTakeFirst();
 }
 
 /** What needs which credential now, by its row's name. */

@@ -1,9 +1,8 @@
-import { describeSetting, SETTINGS, type SettingDeclaration } from '@kg-operator/config';
+import { describeSetting, nearest, SETTINGS, type SettingDeclaration } from '@kg-operator/config';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import { checkBaseUrl } from './ai-provider.ts';
 import { configurationSchema } from './document-schema.ts';
 import { type Problem, quote } from './document-syntax.ts';
-import { nearest } from './nearest.ts';
 
 let compiled: ValidateFunction | undefined;
 

@@ -160,6 +160,15 @@ export async function listEmbeddings(db: Kysely<Tables>): Promise<EmbeddingSetti
   return rows.map(settingsOf);
 }
 
+/** How many vectors are stored. */
+export async function countEmbeddings(db: Kysely<Tables>): Promise<number> {
+  const { all } = await db
+    .selectFrom('kg_api.embeddings')
+    .select((eb) => eb.fn.countAll<string>().as('all'))
+    .executeTakeFirstOrThrow();
+  return Number(all);
+}
+
 /** How many vectors are stored that these settings could not be compared with. */
 export async function countUnfit(
   db: Kysely<Tables>,

@@ -10,7 +10,7 @@ import type { Kysely } from 'kysely';
 import type { GarageAdmin } from '../adapters/garage.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { setApiKeyIn } from './api-key.ts';
-import { ensureFingerprint } from './fingerprint.ts';
+import { ensureFingerprint, keyInForce } from './fingerprint.ts';
 import { type Actor, type Change, changeConfig } from './history.ts';
 import { storedObjectStore, storeObjectStore } from './object-store.ts';
 
@@ -64,29 +64,18 @@ async function storeCredentials(db: Kysely<Tables>, input: ObjectStoreInput) {
       .select('ciphertext')
       .where('provider', '=', 'garage')
       .executeTakeFirst();
-    if (stored && credential && stored.endpoint === input.endpoint) {
-      return {
-        settings: stored,
-        secretAccessKey: new Secret(
-          await openCredential(input.encryptionKey, 'garage', credential.ciphertext),
-        ),
-        changed: false,
-      };
-    }
-    // Garage's own form: "GK" and 12 random bytes, and 32 random bytes, in hexadecimal.
     const before = stored && !isFileStore(stored) ? stored : undefined;
-    const keep = before && credential;
-    const accessKeyId = keep ? before.accessKeyId : `GK${randomBytes(12).toString('hex')}`;
-    const secretAccessKey = new Secret(
-      keep
-        ? await openCredential(input.encryptionKey, 'garage', credential.ciphertext)
-        : randomBytes(32).toString('hex'),
-    );
+    const encryptionKey = await keyInForce(trx, input.encryptionKey);
+    const kept =
+      before && credential && new Secret(openCredential(encryptionKey, 'garage', credential.ciphertext));
+    if (kept && before.endpoint === input.endpoint)
+      return { settings: before, secretAccessKey: kept, changed: false };
+    const secretAccessKey = kept ?? newSecretKey();
     const settings: ObjectStoreSettings = {
       endpoint: input.endpoint,
       region: 'garage',
       bucket: before?.bucket ?? BUCKET,
-      accessKeyId,
+      accessKeyId: kept ? before.accessKeyId : newAccessKeyId(),
     };
     await storeObjectStore(trx, input, stored, settings);
     await setApiKeyIn(trx, {
@@ -99,9 +88,20 @@ async function storeCredentials(db: Kysely<Tables>, input: ObjectStoreInput) {
   });
 }
 
-async function prepareBucket(
+/** Garage's own form: "GK" and 12 random bytes, in hexadecimal. */
+export function newAccessKeyId(): string {
+  return `GK${randomBytes(12).toString('hex')}`;
+}
+
+/** Garage's own form: 32 random bytes, in hexadecimal. */
+export function newSecretKey(): Secret {
+  return new Secret(randomBytes(32).toString('hex'));
+}
+
+/** Key, bucket and permission; returns whether any was missing. @throws OperatorError GARAGE_UNREACHABLE, GARAGE_REFUSED */
+export async function prepareBucket(
   garage: GarageAdmin,
-  { accessKeyId, bucket: alias }: ObjectStoreSettings,
+  { accessKeyId, bucket: alias }: Pick<ObjectStoreSettings, 'accessKeyId' | 'bucket'>,
   secretAccessKey: Secret,
 ): Promise<boolean> {
   let changed = false;
@@ -124,6 +124,9 @@ async function prepareBucket(
   return changed;
 }
 
-function isAllowed(bucket: Awaited<ReturnType<GarageAdmin['findBucket']>>, accessKeyId: string): boolean {
+export function isAllowed(
+  bucket: Awaited<ReturnType<GarageAdmin['findBucket']>>,
+  accessKeyId: string,
+): boolean {
   return Boolean(bucket?.keys.some((key) => key.accessKeyId === accessKeyId && key.read && key.write));
 }

@@ -1,5 +1,16 @@
 export { type Actor, type Change, type ChangeRecord, changeConfig, recordChange } from '@kg-operator/config';
 
+/** The topics of the history. */
+export const CONFIG_TOPICS = [
+  'admin',
+  'ai-provider',
+  'embedding',
+  'api-key',
+  'garage',
+  'setting',
+  'rotate',
+] as const;
+
 /** Whether two records of plain values hold the same, in whatever order. */
 export function sameFacts(one: object, other: object): boolean {
   return canonical(one) === canonical(other);

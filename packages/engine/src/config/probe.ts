@@ -1,6 +1,5 @@
-import { AI_PROVIDER_FACTS, type AiProvider, type Secret } from '@kg-operator/config';
+import { AI_PROVIDER_FACTS, type AiProvider, nearest, type Secret } from '@kg-operator/config';
 import { messageOf } from '../model/errors.ts';
-import { nearest } from './nearest.ts';
 
 /** What is asked of a provider. */
 export interface ProbeTarget {

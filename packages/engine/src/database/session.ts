@@ -1,7 +1,8 @@
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import type { ConnectionSettings } from '@kg-operator/config';
 import { poolConfig } from '@kg-operator/config';
 import pg from 'pg';
+import { commandActor } from '../config/actor.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 
 /** What one statement of a script answered. */
@@ -104,15 +105,9 @@ export async function openSession(
   };
 }
 
-/** Who runs this: user and host, as far as the system knows them. */
+/** Who runs this: user and host, as far as they are known. */
 export function actor(): string {
-  let user: string;
-  try {
-    user = userInfo().username;
-  } catch {
-    user = `uid ${process.getuid?.()}`; // a container may run as a number that has no name
-  }
-  return `${user}@${hostname()}`;
+  return `${commandActor().replace(/^os:/, '')}@${hostname()}`;
 }
 
 /** An unreachable database, with the reason and what to run. */

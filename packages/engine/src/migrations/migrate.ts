@@ -21,13 +21,13 @@ export interface MigrateOptions {
   /** Who runs this, for the ledger; default `user@host`. */
   actor?: string;
   /** How long to wait for another runner, in milliseconds; default five minutes. */
-  waitMs?: number;
+  waitMs?: number | undefined;
   /** lock_timeout in milliseconds for files that do not say; default 5000. Longer would queue the application's queries behind it. */
-  lockTimeoutMs?: number;
+  lockTimeoutMs?: number | undefined;
   /** How long to try again while a lock is not given, in milliseconds; default one minute. */
-  lockRetryMs?: number;
+  lockRetryMs?: number | undefined;
   /** statement_timeout in milliseconds for files that do not say; default 0, none. */
-  statementTimeoutMs?: number;
+  statementTimeoutMs?: number | undefined;
   /** Ids of applied files that have changed, and are right as they are. */
   acceptDrift?: string[];
   /** What became of the statement that MIGRATION_INTERRUPTED named. */

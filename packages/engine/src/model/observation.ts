@@ -1,4 +1,5 @@
 import type { ConfigState } from '@kg-operator/config';
+import type { RotatedSecret } from './rotation.ts';
 
 export const LAYERS = ['infrastructure', 'schema', 'application'] as const;
 /** The layer a service says it belongs to, in its label `kg-operator.layer`. */
@@ -66,6 +67,8 @@ export interface Observation {
   project: string;
   services: ServiceObservation[];
   database: DatabaseObservation;
+  /** The secret whose rotation was begun and not finished. */
+  rotation?: RotatedSecret | 'unknown' | null;
   /** Id of the `ENCRYPTION_KEY` in force, if there is one. */
   encryptionKeyId: string | null;
 }

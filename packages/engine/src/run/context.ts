@@ -30,7 +30,8 @@ export interface RunContext {
   databaseSettings(): Promise<ConnectionSettings>;
   /** The configuration database; opened once, closed by `close()`. */
   configDatabase(): Kysely<Tables>;
-  garage(): GarageAdmin;
+  /** Garage's admin API, with GARAGE_ADMIN_TOKEN unless another token is given. */
+  garage(token?: Secret): GarageAdmin;
   /** What a person gave for backups: keys beside this installation's own; the file to restore, and what came of reading it. */
   backup: {
     recovery: Secret[];

@@ -76,7 +76,8 @@ export function executeStep(step: Step, context: RunContext, report: Report): Pr
 
 const PROBE_REQUEST_MS = 5000;
 
-async function probe(context: RunContext, target: 'api' | 'web', url: string): Promise<string | null> {
+/** Null when the API says that it is ready, or the web app gives a page; otherwise why not. */
+export async function probe(context: RunContext, target: 'api' | 'web', url: string): Promise<string | null> {
   try {
     const response = await context.fetch(url, { signal: AbortSignal.timeout(PROBE_REQUEST_MS) });
     const body = await response.text();

@@ -1,5 +1,6 @@
 import { OperatorError } from '../model/errors.ts';
 import type { DatabaseObservation, DeclaredService, Observation } from '../model/observation.ts';
+import { unfinishedRotation } from '../model/rotation.ts';
 import { encryptionKeyId } from '../model/settings.ts';
 import type { RunContext } from './context.ts';
 
@@ -21,7 +22,13 @@ export async function observe(
     const own = containers.filter((container) => container.service === service.name);
     return { ...service, containers: own, self: own.some(({ id }) => id.startsWith(hostname)) };
   });
-  return { project: settings.project, services, database, encryptionKeyId: encryptionKeyId(settings) };
+  return {
+    project: settings.project,
+    services,
+    database,
+    rotation: settings.mode === 'containers' ? unfinishedRotation(settings.root) : null,
+    encryptionKeyId: encryptionKeyId(settings),
+  };
 }
 
 async function declaredServices(

@@ -7,7 +7,7 @@ import {
   Secret,
   verifyPassword,
 } from '@kg-operator/config';
-import { applySetup } from '../../src/cli/setup.ts';
+import { applySetup } from '../../src/cli/apply-setup.ts';
 import { setUser } from '../../src/config/admin.ts';
 import { setAiProvider } from '../../src/config/ai-provider.ts';
 import { setApiKey } from '../../src/config/api-key.ts';
@@ -123,14 +123,21 @@ describe('configuration', () => {
   test('set up without a terminal: local wants no key, others do', async () => {
     const setup = {
       username: 'admin',
-      password: new Secret('correct horse battery'),
+      password: { secret: new Secret('correct horse battery'), source: null },
       aiProvider: 'local' as AiProvider,
       aiModel: 'of another provider',
       aiBaseUrl: null,
       aiKey: null,
       embedding: 'local' as const,
     };
-    const options = { interactive: false, encryptionKey, say: () => undefined };
+    const options = {
+      interactive: false,
+      encryptionKey,
+      host: 'localhost' as const,
+      actor,
+      say: () => undefined,
+      fetch,
+    };
     const state = await readConfigState(database.db);
     await expect(
       applySetup(database.db, state, { ...setup, aiProvider: 'openai' }, options),

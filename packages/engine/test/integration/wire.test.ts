@@ -139,6 +139,11 @@ describe('the wire protocol', () => {
     ]);
   });
 
+  test('LISTEN is refused: all connections share a session, and each other’s notifications', async () => {
+    await expect(pool.query('LISTEN kg_config')).rejects.toMatchObject({ code: '0A000' });
+    await pool.query("NOTIFY kg_config, 'nobody hears'");
+  });
+
   test('an answer of many megabytes arrives whole', async () => {
     const { rows } = await pool.query("SELECT repeat('y', 1000) AS text FROM generate_series(1, 20000)");
     expect(rows).toHaveLength(20_000);

@@ -1,20 +1,20 @@
-import { type ConfigState, readConfigState } from '@kg-operator/config';
+import { keyIdOf } from '@kg-operator/config';
+import { type ConfigReport, examineConfiguration } from '../../checks/configuration.ts';
 import { ConfigCommand } from '../../cli/config-command.ts';
-import { paint } from '../../cli/style.ts';
+import { showConfig } from '../../cli/show-config.ts';
+import { encryptionKeyIfAny } from '../../model/settings.ts';
 
 export default class ConfigShow extends ConfigCommand {
-  static override summary = 'Show what is configured; credentials are never shown';
+  static override summary =
+    'Show everything that is configured, and why the platform is not ready; never a secret';
   static override examples = ['<%= config.bin %> config show', '<%= config.bin %> config show --json'];
 
-  async run(): Promise<ConfigState> {
+  async run(): Promise<ConfigReport> {
     await this.parse(ConfigShow);
-    const state = await readConfigState(this.context.configDatabase());
-    const width = Math.max(...state.items.map(({ item }) => item.length));
-    for (const { item, ok, summary, command } of state.items) {
-      const mark = ok ? paint('green', '✓', process.stdout) : paint('red', '✗', process.stdout);
-      this.answer(`${mark} ${item.padEnd(width)}  ${ok ? summary : `missing: ${command}`}`);
-    }
-    this.answer(`  ${'encryption key'.padEnd(width)}  ${state.keyId ?? 'none recorded yet'}`);
-    return state;
+    const db = await this.readDatabase();
+    const key = encryptionKeyIfAny(this.context.settings);
+    const report = await examineConfiguration(db, key && { id: keyIdOf(key), key });
+    this.answer(showConfig(report));
+    return report;
   }
 }

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { OperatorCommand } from '../../cli/base-command.ts';
+import { folderFlag, folderOf } from '../../cli/migration-flags.ts';
 import { paint } from '../../cli/style.ts';
 import { exitCodeOf, type Finding, type LintReport, lint } from '../../lint/lint.ts';
 import { readFolder, readSource } from '../../lint/read.ts';
-import { migrationsDirectory } from '../../migrations/files.ts';
 import { count } from '../../model/plan.ts';
 
 export default class MigrateLint extends OperatorCommand {
@@ -18,7 +18,7 @@ export default class MigrateLint extends OperatorCommand {
   static override strict = false;
   static override args = { file: Args.string({ description: 'files; without any, those of the folder' }) };
   static override flags = {
-    dir: Flags.string({ description: 'the folder with the migrations', helpValue: 'DIR' }),
+    ...folderFlag,
     since: Flags.string({ description: 'only migrations after this one', helpValue: 'ID' }),
     strict: Flags.boolean({ description: 'warnings fail too' }),
   };
@@ -26,11 +26,10 @@ export default class MigrateLint extends OperatorCommand {
   async run(): Promise<LintReport> {
     const { flags, argv } = await this.parse(MigrateLint);
     const files = argv as string[];
-    const directory = flags.dir ? resolve(flags.dir) : migrationsDirectory();
     const sources =
       files.length > 0
         ? files.map((file) => readSource(resolve(file)))
-        : await readFolder(directory, flags.since);
+        : await readFolder(folderOf(flags), flags.since);
     const report = await lint(sources);
     for (const finding of report.findings) this.answer(describe(finding));
     const number = (severity: Finding['severity']) =>

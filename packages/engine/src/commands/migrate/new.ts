@@ -1,7 +1,7 @@
-import { relative, resolve } from 'node:path';
+import { relative } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { OperatorCommand } from '../../cli/base-command.ts';
-import { migrationsDirectory } from '../../migrations/files.ts';
+import { folderFlag, folderOf } from '../../cli/migration-flags.ts';
 import type { MigrationKind } from '../../migrations/header.ts';
 import { newMigration } from '../../migrations/new.ts';
 
@@ -15,7 +15,7 @@ export default class MigrateNew extends OperatorCommand {
     slug: Args.string({ description: 'a few words that say what it does', required: true }),
   };
   static override flags = {
-    dir: Flags.string({ description: 'the folder with the migrations', helpValue: 'DIR' }),
+    ...folderFlag,
     kind: Flags.option({
       options: ['expand', 'contract'] as const,
       default: 'expand',
@@ -25,11 +25,7 @@ export default class MigrateNew extends OperatorCommand {
 
   async run(): Promise<{ path: string; kind: MigrationKind }> {
     const { args, flags } = await this.parse(MigrateNew);
-    const path = await newMigration(
-      flags.dir ? resolve(flags.dir) : migrationsDirectory(),
-      args.slug,
-      flags.kind,
-    );
+    const path = await newMigration(folderOf(flags), args.slug, flags.kind);
     this.answer(relative(process.cwd(), path) || path);
     return { path, kind: flags.kind };
   }

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { ObjectStoreSettings } from '@kg-operator/config';
-import { ConfigCommand } from '../../cli/config-command.ts';
-import { configureFileStore, FILE_STORE } from '../../config/file-store.ts';
-import { configureObjectStore } from '../../config/garage.ts';
+import { ConfigCommand } from '../../../cli/config-command.ts';
+import { configureFileStore, FILE_STORE } from '../../../config/file-store.ts';
+import { configureObjectStore } from '../../../config/garage.ts';
 
 export default class ConfigGarage extends ConfigCommand {
   static override summary =
