@@ -78,6 +78,43 @@ export async function assertSupported(client: pg.Client): Promise<void> {
     );
 }
 
+/**
+ * AGE stores a view over cypher() under the column names of its AS list, but PostgreSQL prints those of RETURN: where the two differ,
+ * what pg_dump writes is no valid view. In a read-only transaction.
+ * @throws OperatorError BACKUP_UNSUPPORTED with the views that could not be made again
+ */
+export async function assertViewsCanBeMade(client: pg.Client): Promise<void> {
+  const views = await rowsOf<{ name: string; text: string }>(
+    client,
+    `SELECT c.oid::regclass::text AS name, pg_catalog.pg_get_viewdef(c.oid) AS text
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('v', 'm') AND ${OWN_SCHEMA} AND pg_catalog.pg_get_viewdef(c.oid) LIKE '%ag_catalog.%' ORDER BY 1`,
+  );
+  const broken: string[] = [];
+  for (const { name, text } of views) {
+    await client.query('SAVEPOINT view');
+    try {
+      await client.query(`PREPARE kg_view AS ${text}`); // parses it, and looks up every name
+      await client.query('DEALLOCATE kg_view');
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError)) throw error;
+      broken.push(`${name}: ${error.message}`);
+    }
+    await client.query('ROLLBACK TO SAVEPOINT view');
+  }
+  const [first, ...others] = broken;
+  if (first === undefined) return;
+  throw new OperatorError(
+    'BACKUP_UNSUPPORTED',
+    `a view over cypher() can't be made again from its definition: ${first}`,
+    {
+      exitCode: EXIT.precondition,
+      details: others,
+      hint: 'create it again, with the same names in RETURN … AS name and in AS (name agtype)',
+    },
+  );
+}
+
 function unsupported(message: string, hint: string): OperatorError {
   return new OperatorError('BACKUP_UNSUPPORTED', message, { exitCode: EXIT.precondition, hint });
 }

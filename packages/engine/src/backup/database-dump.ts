@@ -7,6 +7,7 @@ import { to } from 'pg-copy-streams';
 import { connect, qualified, rowsOf, together } from './database-connection.ts';
 import {
   assertSupported,
+  assertViewsCanBeMade,
   copyOut,
   readGraphs,
   readSequences,
@@ -33,6 +34,8 @@ export interface DumpOptions {
   jobs?: number;
   signal?: AbortSignal;
   onProgress?: ((progress: Progress) => void) | undefined;
+  /** Called with the exported snapshot, for `SET TRANSACTION SNAPSHOT`: who reads in it sees exactly what is dumped. */
+  onSnapshot?: ((snapshot: string) => Promise<void>) | undefined;
 }
 
 // Level 3 is zstd's own default. A chunk is far below CHUNK_LIMIT: what waits in memory, here and in the load, is a few of them per job.
@@ -69,7 +72,7 @@ export async function dumpDatabase(
 async function dump(
   settings: ConnectionSettings,
   sink: DumpSink,
-  { jobs = 2, signal, onProgress }: DumpOptions & { signal: AbortSignal },
+  { jobs = 2, signal, onProgress, onSnapshot }: DumpOptions & { signal: AbortSignal },
   stop: (reason: unknown) => void,
 ): Promise<DatabaseManifest> {
   const main = await connect(settings, signal);
@@ -77,6 +80,8 @@ async function dump(
   main.on('error', stop);
   await assertSupported(main);
   const { snapshot, locked } = await openSnapshot(main);
+  await assertViewsCanBeMade(main);
+  await onSnapshot?.(snapshot);
   const tables = await readTables(main);
   const workers: pg.Client[] = [];
   for (let job = 0; job < Math.min(jobs, tables.length); job++) {

@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { messageOf } from '../model/errors.ts';
 import { qualified, rowsOf } from './database-connection.ts';
+import { readSequences } from './database-contents.ts';
+import { setSequences } from './database-restore.ts';
 import type { Report } from './database-verify.ts';
 import type { DumpedGraph, DumpedLabel } from './format.ts';
 
@@ -107,7 +109,7 @@ function pattern({ label }: DumpedLabel): string {
 async function cypher(client: pg.Client, graph: DumpedGraph, query: string): Promise<string[]> {
   const rows = await rowsOf<{ value: string }>(
     client,
-    `SELECT value::text AS value FROM ag_catalog.cypher(${pg.escapeLiteral(graph.name)}, $kg_verify$ ${query} $kg_verify$) AS (value ag_catalog.agtype)`,
+    `SELECT value FROM ag_catalog.cypher(${pg.escapeLiteral(graph.name)}, $kg_verify$ ${query} $kg_verify$) AS (value ag_catalog.agtype)`,
   );
   return rows.map(({ value }) => value);
 }
@@ -177,19 +179,8 @@ async function verifyPath(client: pg.Client, graph: DumpedGraph, report: Report)
 /** A vertex of a label that is there, and an edge and vertices of new ones; none of it stays. */
 async function verifyWrite(client: pg.Client, graph: DumpedGraph, report: Report): Promise<void> {
   const label = graph.labels.find(({ kind, label }) => kind === 'v' && label !== DEFAULT_VERTEX);
-  const sequences = ['_label_id_seq', ...(label ? [label.sequence] : [])].map((name) => ({
-    schema: graph.schema,
-    name,
-  }));
   // Sequences do not roll back.
-  const before = await Promise.all(
-    sequences.map((sequence) =>
-      rowsOf<{ value: string; called: boolean }>(
-        client,
-        `SELECT last_value AS value, is_called AS called FROM ${qualified(sequence)}`,
-      ),
-    ),
-  );
+  const sequences = (await readSequences(client)).filter(({ schema }) => schema === graph.schema);
   await client.query('BEGIN');
   try {
     if (label) await create(client, graph, `(n${pattern(label)} {kg_verify: true})`, 'n', 'vertex');
@@ -198,14 +189,7 @@ async function verifyWrite(client: pg.Client, graph: DumpedGraph, report: Report
     report('GRAPH_UNWRITABLE', `graph ${graph.name}: Cypher can't write to it: ${messageOf(error)}`);
   }
   await client.query('ROLLBACK');
-  for (const [index, sequence] of sequences.entries()) {
-    const { value, called } = before[index]?.[0] as { value: string; called: boolean };
-    await client.query('SELECT pg_catalog.setval($1::regclass, $2, $3)', [
-      qualified(sequence),
-      value,
-      called,
-    ]);
-  }
+  await setSequences(client, sequences);
 }
 
 async function create(

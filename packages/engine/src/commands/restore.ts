@@ -91,13 +91,14 @@ export default class Restore extends OperatorCommand {
       file: flags['kit-file'],
       fileFlag: '--kit-file',
     });
-    if (kit) this.context.backup.recovery = [kit];
-    this.context.backup.passphrase = await givenSecret({
+    if (kit) this.context.backup.recovery = [kit.secret];
+    const passphrase = await givenSecret({
       what: 'passphrase',
       variable: 'KG_BACKUP_PASSPHRASE',
       file: flags['passphrase-file'],
       fileFlag: '--passphrase-file',
     });
+    this.context.backup.passphrase = passphrase?.secret ?? null;
   }
 
   async #find(which: string): Promise<BundleFile> {

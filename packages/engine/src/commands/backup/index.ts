@@ -29,12 +29,13 @@ export default class Backup extends OperatorCommand {
 
   async run(): Promise<{ plan: Plan; backup: ListedBackup | null }> {
     const { flags } = await this.parse(Backup);
-    this.context.backup.passphrase = await givenSecret({
+    const passphrase = await givenSecret({
       what: 'passphrase',
       variable: 'KG_BACKUP_PASSPHRASE',
       file: flags['passphrase-file'],
       fileFlag: '--passphrase-file',
     });
+    this.context.backup.passphrase = passphrase?.secret ?? null;
     const settings = await readBackupSettings(this.context.configDatabase());
     const folder = backupFolder(this.context.settings);
     const destinations = await destinationsOf(this.context);

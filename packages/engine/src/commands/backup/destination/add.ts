@@ -5,7 +5,7 @@ import { changeBackupSettings, type DestinationSettings } from '../../../backup/
 import { tryDestination } from '../../../backup/try-destination.ts';
 import { ConfigCommand } from '../../../cli/config-command.ts';
 import { askSecret, asValidation } from '../../../cli/prompts.ts';
-import { givenSecret, mustBeGiven } from '../../../cli/secret-input.ts';
+import { givenSecret, mustBeGiven, secretFlags, secretSource } from '../../../cli/secret-input.ts';
 import { commandActor } from '../../../config/actor.ts';
 import { checkBaseUrl } from '../../../config/ai-provider.ts';
 import { checkApiKey, setApiKey } from '../../../config/api-key.ts';
@@ -35,14 +35,7 @@ export default class BackupDestinationAdd extends ConfigCommand {
     prefix: Flags.string({ description: 'what names of files begin with, such as kg/', default: '' }),
     region: Flags.string({ description: 'its region', default: 'us-east-1' }),
     'access-key-id': Flags.string({ description: 'the access key' }),
-    'from-file': Flags.string({
-      description: 'file that holds the secret key (or KG_BACKUP_SECRET_KEY)',
-      helpValue: 'FILE',
-    }),
-    'from-stdin': Flags.boolean({
-      description: 'read the secret key from standard input',
-      exclusive: ['from-file'],
-    }),
+    ...secretFlags('secret key', 'key'),
   };
 
   async run(): Promise<{ destination: DestinationSettings; changed: boolean }> {
@@ -58,16 +51,11 @@ export default class BackupDestinationAdd extends ConfigCommand {
       checkBaseUrl(flags.s3);
       const { bucket = '', 'access-key-id': accessKeyId = '', region, prefix } = flags;
       destination = { name, type: 's3', endpoint: flags.s3, region, bucket, prefix, accessKeyId };
-      const source = {
-        what: 'secret key',
-        variable: 'KG_BACKUP_SECRET_KEY',
-        file: flags['from-file'],
-        fileFlag: '--from-file',
-        stdin: flags['from-stdin'],
-      };
+      const source = secretSource('secret key', 'KG_BACKUP_SECRET_KEY', flags);
       const given = await givenSecret(source);
-      if (!given && !this.interactive) throw mustBeGiven(source, ', or pipe it with --from-stdin');
-      const key = given ?? (await askSecret(`Secret key of ${accessKeyId}`, asValidation(checkApiKey)));
+      if (!given && !this.interactive) throw mustBeGiven(source);
+      const key =
+        given?.secret ?? (await askSecret(`Secret key of ${accessKeyId}`, asValidation(checkApiKey)));
       await tryDestination(s3Destination(name, { ...destination, secretAccessKey: key }, prefix));
       await setApiKey(db, {
         provider: `backup/${name}`,

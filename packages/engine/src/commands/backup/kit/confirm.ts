@@ -1,10 +1,9 @@
 import { Secret } from '@kg-operator/config';
-import { Flags } from '@oclif/core';
 import { recipientOf } from '../../../backup/age.ts';
 import { type BackupSettings, changeBackupSettings, readBackupSettings } from '../../../backup/settings.ts';
 import { OperatorCommand } from '../../../cli/base-command.ts';
 import { askSecret } from '../../../cli/prompts.ts';
-import { givenSecret, mustBeGiven } from '../../../cli/secret-input.ts';
+import { givenSecret, mustBeGiven, secretFlags, secretSource } from '../../../cli/secret-input.ts';
 import { commandActor } from '../../../config/actor.ts';
 import { EXIT, OperatorError } from '../../../model/errors.ts';
 
@@ -14,23 +13,14 @@ export default class BackupKitConfirm extends OperatorCommand {
     '<%= config.bin %> backup kit confirm',
     '<%= config.bin %> backup kit confirm --from-stdin < kit.txt',
   ];
-  static override flags = {
-    'from-file': Flags.string({ description: 'file that holds it', helpValue: 'FILE' }),
-    'from-stdin': Flags.boolean({ description: 'read it from standard input', exclusive: ['from-file'] }),
-  };
+  static override flags = secretFlags('recovery key', 'key');
 
   async run(): Promise<{ kit: BackupSettings['kit'] }> {
     const { flags } = await this.parse(BackupKitConfirm);
-    const source = {
-      what: 'recovery key',
-      variable: 'KG_RECOVERY_KEY',
-      file: flags['from-file'],
-      fileFlag: '--from-file',
-      stdin: flags['from-stdin'],
-    };
+    const source = secretSource('recovery key', 'KG_RECOVERY_KEY', flags);
     const given = await givenSecret(source);
-    if (!given && !this.interactive) throw mustBeGiven(source, ', or pipe it with --from-stdin');
-    const text = given ?? (await askSecret('The line that begins with AGE-SECRET-KEY-1', () => true));
+    if (!given && !this.interactive) throw mustBeGiven(source);
+    const text = given?.secret ?? (await askSecret('The line that begins with AGE-SECRET-KEY-1', () => true));
     const db = this.context.configDatabase();
     const { kit } = await readBackupSettings(db);
     const recipient = await recipientOf(keyIn(text));
