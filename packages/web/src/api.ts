@@ -75,6 +75,18 @@ export async function login(username: string, password: string): Promise<void> {
   const response = await send('/oauth/token', { method: 'POST', body });
   const answer = await bodyOf(response);
   if (!response.ok) throw failure(response.status, answer, 'Logging in failed.');
+  keepToken(answer);
+}
+
+/**
+ * Sets the user's own password. Every token until then ends; this tab goes on with a new one.
+ * @throws ApiFailure
+ */
+export async function changePassword(current: string, next: string): Promise<void> {
+  keepToken(await call('POST', '/password', { current, new: next }));
+}
+
+function keepToken(answer: unknown): void {
   sessionStorage.setItem(TOKEN, String((answer as { access_token: string }).access_token));
 }
 

@@ -2,6 +2,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { AddText } from './add-text.tsx';
 import { ApiFailure, api, type DocumentInfo, type Graph } from './api.ts';
 import { ByHand } from './by-hand.tsx';
+import { ChangePassword } from './change-password.tsx';
 import { ConceptPanel } from './concept-panel.tsx';
 import { Documents } from './documents.tsx';
 import { count, GraphView } from './graph-view.tsx';
@@ -19,6 +20,7 @@ export function Workspace({ title, maxDocumentBytes, onLeave }: Props) {
   const [documents, setDocuments] = useState<DocumentInfo[] | null>(null);
   const [selected, setSelected] = useState<string | null>(null);
   const [error, setError] = useState('');
+  const [changingPassword, setChangingPassword] = useState(false);
   const textField = useRef<HTMLTextAreaElement>(null);
 
   const onFailure = (failure: unknown): string => {
@@ -48,10 +50,16 @@ export function Workspace({ title, maxDocumentBytes, onLeave }: Props) {
         <span class="muted counts" data-testid="counts">
           {graph && `${count(graph.nodes.length, 'concept')} · ${count(graph.edges.length, 'relation')}`}
         </span>
+        <button type="button" class="quiet" onClick={() => setChangingPassword(true)}>
+          Password
+        </button>
         <button type="button" class="quiet" onClick={() => onLeave('')}>
           Log out
         </button>
       </header>
+      {changingPassword && (
+        <ChangePassword onClose={() => setChangingPassword(false)} onFailure={onFailure} />
+      )}
       {error && (
         <p class="error banner" role="alert">
           {error}{' '}

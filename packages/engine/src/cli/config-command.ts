@@ -40,15 +40,13 @@ export abstract class ConfigCommand extends OperatorCommand {
   /** Asks, unless `--yes` was given. @throws OperatorError NOT_CONFIRMED where the answer is no, or nobody is there to be asked */
   protected async confirm(question: string): Promise<void> {
     if (this.globals.yes) return;
-    const isSure = this.interactive && (await askConfirmation(question));
-    if (isSure) return;
+    if (this.interactive && (await askConfirmation(question))) return;
     throw new OperatorError(
       'NOT_CONFIRMED',
-      this.interactive ? 'nothing was changed' : `${question} Nobody is there to say so`,
-      {
-        exitCode: this.interactive ? EXIT.interrupted : EXIT.usage,
-        hint: 'add --yes to do it without asking',
-      },
+      this.interactive
+        ? 'nothing was changed'
+        : 'this wants to be confirmed, and there is no terminal to ask on',
+      { exitCode: EXIT.usage, hint: 'add --yes to do it without asking' },
     );
   }
 

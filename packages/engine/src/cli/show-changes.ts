@@ -17,12 +17,30 @@ export function showChanges(changes: RecordedChange[]): string {
   return table(['WHEN (UTC)', 'WHO', 'TOPIC', 'ACTION', 'SUBJECT', 'BEFORE → AFTER'], rows);
 }
 
+/** In which order facts are read; the database does not keep any. */
+const ORDER = [
+  'role',
+  'disabled',
+  'provider',
+  'model',
+  'dimensions',
+  'precision',
+  'baseUrl',
+  'endpoint',
+  'bucket',
+];
+
 /** What an entry changed: every fact that differs; of what is new, every fact; of what is gone, only that. */
-export function describeEntry({ before, after }: ChangeEntry): string {
-  if (after === null) return before === null ? '' : 'deleted';
-  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after)])];
+export function describeEntry({ subject, before, after }: ChangeEntry): string {
+  if (after === null) return before === null ? '' : 'gone';
+  const place = (name: string) => (ORDER.indexOf(name) + ORDER.length + 1) % (ORDER.length + 1);
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after)])].sort(
+    (one, other) => place(one) - place(other) || (one < other ? -1 : 1),
+  );
   return names
     .flatMap((name) => {
+      // Said by the subject and the action.
+      if (before === null && (name === 'active' || after[name] === subject)) return [];
       const [was, is] = [text(before?.[name]), text(after[name])];
       if (before === null) return is === '' || is === 'no' ? [] : [`${label(name)} ${is}`];
       return was === is ? [] : [`${label(name)} ${was || '-'} → ${is || '-'}`];

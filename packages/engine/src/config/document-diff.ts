@@ -58,23 +58,23 @@ export function describeChanges(changes: ConfigurationChange[]): string[] {
   );
 }
 
-function describeChange({ before, after }: ConfigurationChange): string {
-  if (before === null || after === null) return describe(after ?? before);
-  if (isSecret(before) && isSecret(after)) {
-    const value =
-      before.fingerprint === after.fingerprint ? 'the same' : `${print(before)} → ${print(after)}`;
-    return `${value}, ${origin(after)}`;
-  }
-  return `${describe(before)} → ${describe(after)}`;
+function describeChange({ path, before, after }: ConfigurationChange): string {
+  if (before === null || after === null) return describe(path, after ?? before);
+  if (!isSecret(before) || !isSecret(after)) return `${describe(path, before)} → ${describe(path, after)}`;
+  if (before.fingerprint === after.fingerprint) return `the same, now ${origin(after)}`;
+  return isPassword(path)
+    ? `another, ${origin(after)}`
+    : `fingerprint ${before.fingerprint ?? 'unknown'} → ${after.fingerprint ?? 'unknown'}, ${origin(after)}`;
 }
 
-function describe(value: ChangeValue | null): string {
-  if (isSecret(value)) return `${print(value)}, ${origin(value)}`;
-  return value === null || typeof value === 'object' ? '' : String(value);
+function describe(path: string, value: ChangeValue | null): string {
+  if (!isSecret(value)) return value === null || typeof value === 'object' ? '' : String(value);
+  return isPassword(path) ? origin(value) : `fingerprint ${value.fingerprint ?? 'unknown'}, ${origin(value)}`;
 }
 
-function print({ fingerprint }: SecretFacts): string {
-  return fingerprint === null ? 'without a fingerprint' : `fingerprint ${fingerprint}`;
+/** Their fingerprints are salted: the same password has another one the next time, so a person learns nothing from it. */
+function isPassword(path: string): boolean {
+  return path.startsWith('users.');
 }
 
 function origin({ source }: SecretFacts): string {

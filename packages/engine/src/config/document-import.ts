@@ -34,7 +34,7 @@ export interface ImportResult {
 /**
  * Makes the configuration what the file says: one change in one transaction, which `config undo` takes back as a whole. Before anything
  * is written, every reference is looked up. The same file again changes nothing.
- * @throws OperatorError SECRET_UNRESOLVED, CONFIGURATION_INVALID, OBJECT_STORE_UNAVAILABLE, STORE_IN_USE, and as `applyDocument()`
+ * @throws OperatorError SECRET_UNRESOLVED, FILE_INVALID, OBJECT_STORE_UNAVAILABLE, STORE_IN_USE, and as `applyDocument()`
  */
 export async function importConfiguration(
   db: Kysely<Tables>,
@@ -136,7 +136,7 @@ function checkAgainst(
   if (problems.length === 0) return kept;
   const details = problems.map((one) => `${one.at}: ${one.message}`);
   if (!unresolved)
-    throw new OperatorError('CONFIGURATION_INVALID', `${name} does not fit what is configured`, {
+    throw new OperatorError('FILE_INVALID', `${name} does not fit what is configured`, {
       exitCode: EXIT.configuration,
       details,
       hint: 'correct the file; nothing was changed',

@@ -15,7 +15,7 @@ const MOST_PROBLEMS = 50;
 
 /**
  * Reads a configuration file, YAML or JSON; `name` is how messages call it.
- * @throws OperatorError CONFIGURATION_INVALID with everything that is wrong, each with its line and without any value
+ * @throws OperatorError FILE_INVALID with everything that is wrong, each with its line and without any value
  */
 export function parseConfiguration(bytes: Uint8Array, name: string): ConfigurationFile {
   const { value, problems, place } = parseSyntax(bytes);
@@ -43,7 +43,7 @@ function invalid(name: string, problems: Placed[]): OperatorError {
     .slice(0, MOST_PROBLEMS)
     .map(({ line, column, message }) => `${name}:${line}:${column}: ${message}`);
   if (problems.length > MOST_PROBLEMS) details.push(`and ${problems.length - MOST_PROBLEMS} more`);
-  return new OperatorError('CONFIGURATION_INVALID', `${name} is not a valid configuration file`, {
+  return new OperatorError('FILE_INVALID', `${name} is not a valid configuration file`, {
     exitCode: EXIT.configuration,
     details,
     hint: 'correct the file; nothing was changed',

@@ -98,6 +98,9 @@ function comment(text: string): string {
 const NAME = `quote_ident(n.nspname) || '.' || quote_ident(c.relname)`;
 const RELATIONS = `pg_class c JOIN ${SCHEMAS} n ON n.oid = c.relnamespace AND c.relpersistence <> 't' AND ${own('pg_class', 'c.oid')}`;
 
+// PostgreSQL 17.12 keeps a number there that is another in each database, and pg_dump leaves it out too.
+const COLUMN_OPTIONS = `(SELECT string_agg(o, ', ') FROM unnest(attoptions) o WHERE o !~ '^pg_attver=')`;
+
 const PARTS = [
   `SELECT 'schema ' || quote_ident(s.nspname) AS object,
      concat_ws(E'\\n', ${grants('p.nspacl', 'n', 'p.nspowner')}, ${comment(`obj_description(p.oid, 'pg_namespace')`)}) AS definition
@@ -133,7 +136,7 @@ const PARTS = [
          CASE attgenerated WHEN '' THEN 'default ' ELSE 'generated always as ' END || pg_get_expr(adbin, adrelid),
          CASE WHEN attgenerated = 's' THEN 'stored' END,
          CASE WHEN attstorage <> typstorage THEN 'storage ' || attstorage::text END,
-         'with ' || array_to_string(attoptions, ', ')),
+         'with ' || ${COLUMN_OPTIONS}),
        ${grants('attacl', 'column', 'c.relowner')},
        ${comment('col_description(c.oid, attnum)')}) AS definition
    FROM ${RELATIONS} JOIN pg_attribute a ON a.attrelid = c.oid AND attnum > 0 AND NOT attisdropped

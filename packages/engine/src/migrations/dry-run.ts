@@ -64,6 +64,8 @@ export async function dryRun(
     const known = await relationNames(session);
     await session.query('BEGIN');
     const seen: Seen = { locks: new Set(), tables: new Map() };
+    // What this session did before may not have been counted yet.
+    await whatChanged(session, known, seen);
     for (const item of prepared) {
       const { migration } = item;
       const skipped = whySkipped(item);

@@ -12,6 +12,7 @@ import {
 } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
 import { requireConfiguration } from '../checks/configuration.ts';
+import { commandActor } from '../config/actor.ts';
 import { configureFileStore } from '../config/file-store.ts';
 import { ensureFingerprint } from '../config/fingerprint.ts';
 import { openSession } from '../database/session.ts';
@@ -249,5 +250,5 @@ export async function missingConfiguration(db: Kysely<Tables>): Promise<string[]
 /** Makes documents files, if nothing was said about them yet. */
 export async function ensureObjectStore(db: Kysely<Tables>): Promise<void> {
   if ((await missingConfiguration(db)).includes('object storage'))
-    await configureFileStore(db, { actor: 'operator' });
+    await configureFileStore(db, { actor: commandActor() });
 }

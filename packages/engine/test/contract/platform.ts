@@ -35,16 +35,19 @@ export function platformContract(name: string, open: () => Promise<EmptyServer>)
       server = await open();
       db = openDatabase(server.settings);
     }, 120_000);
+    const platforms: Awaited<ReturnType<typeof createPlatform>>[] = [];
     afterAll(async () => {
+      for (const platform of platforms) await platform.close();
       await db.destroy();
       await server.close();
       rmSync(dataDirectory, { recursive: true });
     });
 
-    const start = () =>
-      createPlatform({
+    async function start() {
+      const platform = await createPlatform({
         version: 'test',
         db,
+        connection: server.settings,
         encryptionKey,
         signingKey,
         dataDirectory,
@@ -52,6 +55,9 @@ export function platformContract(name: string, open: () => Promise<EmptyServer>)
         onSecrets: () => undefined,
         shutdown: new AbortController().signal,
       });
+      platforms.push(platform);
+      return platform;
+    }
 
     async function client() {
       const { app } = await start();

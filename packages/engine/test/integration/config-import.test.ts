@@ -325,7 +325,7 @@ settings:
     test('what is found and can not be such a secret is told without repeating it', async () => {
       const env = { KG_ADMIN_PASSWORD: 'short-horse', KG_OPENAI_API_KEY: 'sk test' };
       const error = await failure(load(WHOLE, { env }));
-      expect(error).toMatchObject({ code: 'CONFIGURATION_INVALID', exitCode: 4 });
+      expect(error).toMatchObject({ code: 'FILE_INVALID', exitCode: 4 });
       expect(error.details).toEqual([
         expect.stringMatching(
           /^kg\.yaml:5:15: users\.admin\.password: env KG_ADMIN_PASSWORD: the password has 11/,
@@ -379,7 +379,7 @@ settings:
           'version: 1\nusers: {constructor: {role: user}}\nai: {active: vllm}\nembedding: {active: ollama}',
         ),
       ).rejects.toMatchObject({
-        code: 'CONFIGURATION_INVALID',
+        code: 'FILE_INVALID',
         details: [
           'kg.yaml:2:22: users.constructor: password is missing, and the user is not there yet',
           'kg.yaml:3:14: ai.active: vllm is neither in ai.providers nor stored',

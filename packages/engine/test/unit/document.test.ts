@@ -20,7 +20,7 @@ function complaints(text: string | Uint8Array): string[] {
     const { name, code, exitCode, details } = error as Record<string, unknown>;
     expect({ name, code, exitCode }).toEqual({
       name: 'OperatorError',
-      code: 'CONFIGURATION_INVALID',
+      code: 'FILE_INVALID',
       exitCode: 4,
     });
     return details as string[];

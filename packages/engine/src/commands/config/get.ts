@@ -1,5 +1,6 @@
 import { Args } from '@oclif/core';
 import { ConfigCommand } from '../../cli/config-command.ts';
+import { paint } from '../../cli/style.ts';
 import { table } from '../../cli/table.ts';
 import { listSettings, requireSetting, type SettingView, settingText } from '../../config/settings.ts';
 
@@ -20,13 +21,18 @@ export default class ConfigGet extends ConfigCommand {
       this.answer(settingText(setting.name, setting.value));
       return setting;
     }
-    const rows = settings.map(({ name, value, default: usual, isSet, allowed, description }) => [
+    const rows = settings.map(({ name, value, default: usual, allowed }) => [
       name,
       settingText(name, value),
-      isSet ? settingText(name, usual) : '',
-      `${description}: ${allowed}`,
+      settingText(name, usual),
+      allowed,
     ]);
-    this.answer(table(['SETTING', 'VALUE', 'DEFAULT', 'MEANS'], rows));
+    const [header, ...lines] = table(['SETTING', 'VALUE', 'DEFAULT', 'CAN BE'], rows).split('\n');
+    const described = lines.flatMap((line, index) => [
+      line,
+      paint('dim', `  ${settings[index]?.description}`, process.stdout),
+    ]);
+    this.answer([header, ...described].join('\n'));
     return { settings };
   }
 }

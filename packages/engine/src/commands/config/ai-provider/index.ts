@@ -93,6 +93,7 @@ export default class ConfigAiProvider extends ConfigCommand {
     const secret = key?.secret ?? storedKey;
     const canTest =
       provider !== 'local' && (secret !== null || AI_PROVIDER_FACTS[provider].key !== 'required');
+    if (flags.test && !canTest) this.warning(`${provider} was not asked: there is no key, or nothing to ask`);
     const test =
       canTest && wantsTest(flags.test, this.jsonEnabled())
         ? await testProvider(

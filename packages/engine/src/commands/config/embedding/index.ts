@@ -59,6 +59,7 @@ export default class ConfigEmbedding extends ConfigCommand {
     const baseUrl = effectiveEmbeddingBaseUrl(provider, wanted.baseUrl, this.host);
     const key = provider === 'openai' ? await openApiKey(db, provider, this.encryptionKey) : null;
     const canTest = provider !== 'local' && (provider !== 'openai' || key !== null);
+    if (flags.test && !canTest) this.warning(`${provider} was not asked: there is no key, or nothing to ask`);
     const test =
       canTest && baseUrl !== null && wantsTest(flags.test, this.jsonEnabled())
         ? await testProvider({ provider, baseUrl, key, model: wanted.model }, flags.force, this.conversation)
