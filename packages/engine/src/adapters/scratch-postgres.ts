@@ -44,7 +44,7 @@ export async function withScratchPostgres<T>(
         CapDrop: ['ALL'],
         SecurityOpt: ['no-new-privileges:true'],
         ShmSize: 256 << 20,
-        Memory: 2 << 30,
+        Memory: 2 * 2 ** 30,
         Mounts: [{ Type: 'volume', Source: '', Target: '/var/lib/postgresql' }],
       },
     });

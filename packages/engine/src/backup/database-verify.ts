@@ -23,7 +23,7 @@ export type FindingCode =
   | 'TABLE_MISSING'
   | 'TABLE_EXTRA'
   | 'ROWS_DIFFER'
-  | 'SEQUENCE_BEHIND'
+  | 'SEQUENCE_DIFFERS'
   | 'OBJECTS_DIFFER'
   | 'INDEX_INVALID'
   | 'EXTENSION_DIFFERS'
@@ -64,12 +64,13 @@ export async function verifyDatabase(
   const report: Report = (code, message) => found.push({ code, message });
   try {
     const pool = await openPool(settings, options.jobs ?? 2, signal);
+    let here: DumpedTable[] = [];
     await pool.use(async (client) => {
-      await verifyTables(client, manifest, report);
+      here = await verifyTables(client, manifest.tables, report);
       await verifySequences(client, manifest, report);
       await verifyObjects(client, manifest, report);
     });
-    await verifyRows(pool, manifest.tables, report, { ...options, stop: (reason) => stop.abort(reason) });
+    await verifyRows(pool, here, report, { ...options, stop: (reason) => stop.abort(reason) });
     for (const graph of manifest.graphs) await pool.use((client) => verifyGraph(client, graph, report));
     await pool.use((client) => verifyDefinitions(client, manifest, report));
     await pool.end();
@@ -86,12 +87,18 @@ export async function verifyDatabase(
   }));
 }
 
-async function verifyTables(client: pg.Client, { tables }: DatabaseManifest, report: Report): Promise<void> {
+/** Returns the tables that are there as they should be. */
+async function verifyTables(
+  client: pg.Client,
+  tables: DumpedTable[],
+  report: Report,
+): Promise<DumpedTable[]> {
   const name = (table: { schema: string; name: string }) => `${table.schema}.${table.name}`;
   const saved = new Set(tables.map(name));
   const here = new Set((await readTables(client)).map(name));
   for (const table of saved) if (!here.has(table)) report('TABLE_MISSING', `there is no table ${table}`);
   for (const table of here) if (!saved.has(table)) report('TABLE_EXTRA', `the table ${table} was not saved`);
+  return tables.filter((table) => here.has(name(table)));
 }
 
 /** Each table's rows once more as text. A table that was loaded in one go gives them in the order in which they went in. */
@@ -140,7 +147,7 @@ async function verifySequences(
     const found = here.get(`${schema}.${name}`);
     if (found?.lastValue !== lastValue || found.isCalled !== isCalled)
       report(
-        'SEQUENCE_BEHIND',
+        'SEQUENCE_DIFFERS',
         `the sequence ${schema}.${name} stands at ${found?.lastValue ?? 'nothing'}, not at ${lastValue}`,
       );
   }
