@@ -27,7 +27,9 @@ export async function readIdentity(client: pg.Client): Promise<{
   const roles = await rowsOf<{ name: string }>(
     client,
     `SELECT DISTINCT r.rolname AS name FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_roles r ON r.oid = d.refobjid
-     WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.dbid = ${own} ORDER BY 1`,
+     WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.dbid = ${own}
+     UNION SELECT r.rolname FROM pg_catalog.pg_db_role_setting s JOIN pg_catalog.pg_roles r ON r.oid = s.setrole AND r.oid <> 10
+     WHERE s.setdatabase = ${own} ORDER BY 1`,
   );
   return {
     serverVersion: Number(server.version),

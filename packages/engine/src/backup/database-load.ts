@@ -196,7 +196,7 @@ function widest(tables: DumpedTable[]): number {
 // A server allows 100 connections; no dump is made with so many jobs.
 const MOST_TABLES_AT_ONCE = 64;
 
-/** Statistics for the planner, `jobs` tables at once; last all that is left, such as partitioned tables. */
+/** Statistics for the planner, `jobs` tables at once. */
 async function analyze(pool: Pool, tables: DumpedTable[], jobs: number): Promise<void> {
   const waiting = tables.filter(({ rows }) => rows > 0);
   const work = async () => {
