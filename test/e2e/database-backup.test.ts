@@ -235,7 +235,7 @@ describe('a database with all that makes dumps difficult', () => {
     });
     const damages: [string, string, string[]][] = [
       ['a row is missing', 'DELETE FROM widths WHERE id = 1', ['ROWS_DIFFER']],
-      ['a value differs', `UPDATE refers SET self = 1 WHERE id = 2`, ['ROWS_DIFFER']],
+      ['a value differs', `UPDATE refers SET self = 2 WHERE id = 2`, ['ROWS_DIFFER']],
       ['a table is missing', 'DROP TABLE unlogged', ['TABLE_MISSING', 'OBJECTS_DIFFER']],
       ['an index is missing', 'DROP INDEX first.person_name', ['OBJECTS_DIFFER']],
       ['a sequence is behind', `SELECT setval('called', 1)`, ['SEQUENCE_DIFFERS']],
@@ -380,7 +380,8 @@ describe('when something goes wrong', () => {
   test.each(cases)('a load of a dump where %s fails', async (_, change) => {
     const into = await emptyDatabase(target);
     await expect(loadDatabase(into, damaged(change), saved.manifest)).rejects.toMatchObject({
-      code: 'BACKUP_DAMAGED',
+      // Half a row may be refused by the server before the hash is known.
+      code: expect.stringMatching(/^(BACKUP_DAMAGED|LOAD_FAILED)$/),
     });
     await expectNobodyLeft(into);
   });

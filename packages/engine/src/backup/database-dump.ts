@@ -38,8 +38,9 @@ export interface DumpOptions {
   onSnapshot?: ((snapshot: string) => Promise<void>) | undefined;
 }
 
-// Level 3 is zstd's own default. A chunk is far below CHUNK_LIMIT: what waits in memory, here and in the load, is a few of them per job.
-const LEVEL = 3;
+// Level 2 takes two thirds of the time of level 3, zstd's own default; its output was between a tenth smaller and a tenth larger.
+// A chunk is far below CHUNK_LIMIT: what waits in memory, here and in the load, is a few of them per job.
+const LEVEL = 2;
 const CHUNK_BYTES = 2 * 1024 * 1024;
 // Of what node reads from a connection before it waits for the compression.
 const READ_AHEAD = 1024 * 1024;

@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { from } from 'pg-copy-streams';
 import { qualified, rowsOf } from './database-connection.ts';
 import { copyIn } from './database-contents.ts';
-import { dumpDamaged } from './database-errors.ts';
+import { dumpDamaged, loadFailed } from './database-errors.ts';
 import { CHUNK_LIMIT, type DumpedTable } from './format.ts';
 
 /** A table that is being loaded. */
@@ -78,9 +78,12 @@ async function loadTable(
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined); // the first error is the one to report; a lost connection rolls back by itself
+    const { code = '' } = error as { code?: string };
     // node:zlib: Z_BUF_ERROR, ZSTD_error_…
-    if (/^Z(?:_|STD)/.test((error as { code?: string }).code ?? ''))
-      throw dumpDamaged(`the rows of ${name} can't be decompressed`, error);
+    if (/^Z(?:_|STD)/.test(code)) throw dumpDamaged(`the rows of ${name} can't be decompressed`, error);
+    // A data exception or a violated constraint: the server's message quotes the row.
+    if (/^2[23]...$/.test(code))
+      throw loadFailed(new Error(`the server refuses the rows of ${name} (SQLSTATE ${code})`));
     throw error;
   }
 }
