@@ -98,7 +98,11 @@ export async function loadBundle(
     await loading.catch(() => undefined); // it fails because of the error that is thrown here, or is that error
     throw error;
   }
-  const findings = (await verifyDatabase(into.connection, manifest.database)).map(String);
+  const found = await verifyDatabase(into.connection, manifest.database, { signal });
+  // What the saved database has as well is told, but does not make its backup worse.
+  for (const { message } of found.filter(({ isInherited }) => isInherited))
+    report(`as in the saved database: ${message}`);
+  const findings = found.filter(({ isInherited }) => !isInherited).map(({ message }) => message);
   const loaded = await objects?.finish();
   if (loaded && (loaded.count !== manifest.objects.count || loaded.bytes !== manifest.objects.bytes))
     findings.push(
