@@ -17,7 +17,7 @@
 #| Examples: ./operator.sh up --dev --yes; ./operator.sh config ai-provider openai && ./operator.sh start
 #| Exit codes: 0 ok, 1 bug, 2 usage, 3 precondition, 4 configuration missing or invalid, 5 locked, 6 Docker or registry,
 #|   7 unhealthy or timed out, 8 migration or schema, 9 failed after impact, 10 status --exit-code: not as desired, 130/143 signals
-# shellcheck disable=SC2086,SC2229 # SECRETS, SETTINGS, UNSET, PASSED, KG_NAMES, FROM_ENV and OTHER are lists of words
+# shellcheck disable=SC2012,SC2086,SC2229 # ls of one file; SECRETS, SETTINGS, UNSET, PASSED, KG_NAMES, FROM_ENV and OTHER are lists of words
 { # up to the last line: a file that is cut short is a syntax error, and nothing of it runs
 set -eu
 KG_VERSION=0.1.0
@@ -42,9 +42,8 @@ locate_root() {
   case $0 in */*) script=$0 ;; *) script=./$0 ;; esac
   while [ -L "$script" ]; do target=$(readlink "$script") && case $target in /*) script=$target ;; *) script=${script%/*}/$target ;; esac; done
   KG_ROOT=$(CDPATH='' cd -P -- "${script%/*}/" && pwd -P && echo .) # the dot keeps a newline at the end of the name
-  KG_ROOT=${KG_ROOT%"$NL".}
+  KG_ROOT=${KG_ROOT%"$NL".} && COMPOSE_DIR=$KG_ROOT/docker LAYOUT=repository
   case $KG_ROOT in *[:,]* | *"$NL"*) fail 3 ROOT_NAME "colon, comma or newline in $KG_ROOT: Compose separates paths by them" ;; esac
-  LAYOUT=repository COMPOSE_DIR=$KG_ROOT/docker
   [ -f "$COMPOSE_DIR/docker-compose.yml" ] || LAYOUT=standalone COMPOSE_DIR=$KG_ROOT
   [ -f "$COMPOSE_DIR/docker-compose.yml" ] || fail 3 NO_INSTALLATION "no docker-compose.yml in $KG_ROOT or its docker/"
 }
@@ -156,9 +155,8 @@ initialise() { # what is missing of .operator.conf and .env; .env comes last: wh
 rotate() { # in steps, and the same command goes on after any of them; .env.previous is kept until the engine has seen the old value refused
   case $OTHER in
     ' encryption-key') names=ENCRYPTION_KEY ;; ' oauth-key') names=OAUTH_SIGNING_KEY ;; ' postgres-password') names=POSTGRES_PASSWORD ;;
-    ' garage-secret') names='GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN' ;;
-    *) usage_error 'rotate wants one of: encryption-key, oauth-key, postgres-password, garage-secret' ;; esac
-  env=$KG_ROOT/.env begun=/dev/null
+    ' garage-secret') names='GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN' ;; *) usage_error 'rotate wants the name of one secret' ;; esac
+  env=$KG_ROOT/.env begun=/dev/null && rm -f "$KG_ROOT"/.env.tmp.* # of a run that was killed
   if [ -e "$env.next" ]; then begun=$env.next; elif [ -e "$env.previous" ]; then begun=$env; fi
   begun=$(sed -n 's/^# Rotated \([a-z-]*\) .*/ \1/p' "$begun")
   case $begun in '' | "$OTHER") ;; *) fail 3 ROTATION_UNFINISHED "another rotation is unfinished:$begun" "./operator.sh rotate$begun" ;; esac
@@ -170,6 +168,7 @@ rotate() { # in steps, and the same command goes on after any of them; .env.prev
   if [ -e "$env.next" ]; then
     engine_step "$@"
     [ -e "$env.previous" ] || place .env.previous "$(cat "$env")"
+    chown "$(ls -ndL "$env" | awk '{ print $3 }')" "$env.next" "$env.previous" # root must not take it from who installed
     mv -f "$env.next" "$env"; durable "$KG_ROOT"
   fi
   engine_step "$@" --finish
@@ -198,7 +197,7 @@ try_engine() { # STATUS is the engine's exit code, or "absent": its container is
   case $directory/ in "$KG_ROOT"/*) ;; *) directory=$KG_ROOT ;; esac
   set -- -w "$directory" "$OPERATOR" kg-operator "$@"
   KG_ACTOR=${SUDO_USER:-$(id -un 2>/dev/null || id -u)} && export KG_ACTOR
-  for name in $PASSED $KG_NAMES $FROM_ENV; do case $name in *[!A-Za-z0-9_]*) ;; *) set -- -e "$name" "$@" ;; esac; done
+  for name in $PASSED $KG_NAMES $FROM_ENV; do set -- -e "$name" "$@"; done
   if [ -t 0 ] && [ -t 1 ]; then set -- -t "$@"; fi # not otherwise: -t merges stderr into stdout
   { STATUS=$({ { docker exec -i "$@" 2>&1 >&3 3>&- 4>&- && echo 0 >&4 || echo "$?" >&4; } | first_line 3>&-; } 4>&1); } 3>&1
   case $STATUS in *absent*) STATUS=absent ;; *125*) STATUS=125 ;; esac # first_line's word, before or after docker's exit code
@@ -281,7 +280,8 @@ main() {
       --volumes) VOLUMES=1 ;; --confirm) ;; --confirm?*) CONFIRM=${argument#--confirm=} ;;
       *) OTHER="$OTHER $argument" ;;
     esac
-    case $previous$argument in --dry-run) DRY_RUN=1 ;; --from-env?*) FROM_ENV="$FROM_ENV ${argument#--from-env=}" ;; esac
+    case $previous$argument in --dry-run) DRY_RUN=1 ;; --from-env*[!A-Za-z0-9_=]* | --from-env?*=*) ;; # no name: the engine says so
+      --from-env?*) FROM_ENV="$FROM_ENV ${argument#--from-env=}" ;; esac
     case $argument in --confirm | --from-env) previous=$argument ;; *) previous='' ;; esac
   done
   case $COMMAND in

@@ -3,12 +3,9 @@
  * grows. Each pair is measured in one run, in turns, so that both meet the same machine; the table in README.md holds the last run.
  */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
-import { join } from 'node:path';
 import { ADMIN_PASSWORD, AI_KEY, Installation } from '../test/e2e/installation.ts';
 import { embedded } from './embedded.ts';
-import { type Comparison, compare, median, row, type Timed } from './measure.ts';
+import { type Comparison, compare, median, report, type Timed } from './measure.ts';
 
 const installation = await Installation.create({ dev: false });
 await installation.processes.stop(); // it samples the process list, which would be measured along
@@ -35,6 +32,11 @@ try {
     ...timed('docker', 'exec', `${installation.prefix}-operator`, 'node', '-e', '0'),
     show: 'docker exec … node -e 0',
   };
+  let title = 0;
+  const configSet: Timed = {
+    show: 'operator.sh config set',
+    run: () => void execute('./operator.sh', 'config', 'set', 'web.title', `bench ${title++}`),
+  };
   const composeUp = timed('docker', 'compose', 'up', '-d', '--wait');
 
   const results: Comparison[] = [
@@ -46,6 +48,7 @@ try {
       25,
     ),
     await compare('help of an engine command', timed('./operator.sh', 'migrate', '--help'), floor, 25),
+    await compare('config set, a new value each time', configSet, floor, 25),
     await compare(
       'help of the shim',
       timed('./operator.sh', 'help'),
@@ -72,30 +75,11 @@ try {
     ),
     unit: 'MB',
   });
-  report(results);
+  report('commands', results);
 } finally {
   first.cleanUp();
   later.cleanUp();
   await installation.destroy();
-}
-
-function report(results: Comparison[]): void {
-  const machine = `${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
-  const docker = execFileSync('docker', ['version', '--format', 'Docker {{.Server.Version}}'], {
-    encoding: 'utf8',
-  }).trim();
-  const compose = execFileSync('docker', ['compose', 'version', '--short'], { encoding: 'utf8' }).trim();
-  const table = [
-    `${new Date().toISOString().slice(0, 10)}, ${machine}, ${docker}, compose ${compose}:`,
-    '',
-    '| what | ours | peer | ratio |',
-    '|---|---|---|---|',
-    ...results.map(row),
-  ].join('\n');
-  const readme = join(import.meta.dirname, 'README.md');
-  const text = readFileSync(readme, 'utf8');
-  writeFileSync(readme, text.replace(/(<!-- table -->\n)[\s\S]*(<!-- end -->)/, `$1${table}\n$2`));
-  console.log(table);
 }
 
 /** The `export NAME='value'` lines of `operator.sh env`, over this process's environment. */

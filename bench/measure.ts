@@ -1,3 +1,8 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+
 /** A command to time; `before` and `after` are not timed. */
 export interface Timed {
   show: string;
@@ -55,5 +60,26 @@ export function row({ name, ours, peer, oursValue, peerValue, unit }: Comparison
 
 function quantity(value: number, unit: 'ms' | 'MB'): string {
   if (unit === 'ms' && value >= 1000) return `${(value / 1000).toFixed(1)} s`;
-  return `${value.toFixed(0)} ${unit}`;
+  return `${value.toFixed(value < 10 ? 1 : 0)} ${unit}`;
+}
+
+/** Writes a table, and what it was measured on, between `<!-- SECTION -->` and `<!-- end SECTION -->` of README.md. */
+export function report(section: string, results: Comparison[]): void {
+  const machine = `${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GiB`;
+  const version = (...args: string[]) => execFileSync('docker', args, { encoding: 'utf8' }).trim();
+  const docker = version('version', '--format', 'Docker {{.Server.Version}}');
+  const table = [
+    `${new Date().toISOString().slice(0, 10)}, ${machine}, ${docker}, compose ${version('compose', 'version', '--short')}:`,
+    '',
+    '| what | ours | peer | ratio |',
+    '|---|---|---|---|',
+    ...results.map(row),
+  ].join('\n');
+  const readme = join(import.meta.dirname, 'README.md');
+  const [begin, end] = [`<!-- ${section} -->\n`, `\n<!-- end ${section} -->`];
+  const text = readFileSync(readme, 'utf8');
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`README.md has no section ${section}`);
+  writeFileSync(readme, text.slice(0, from + begin.length) + table + text.slice(to));
+  console.log(table);
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 /** A running platform as its user sees it: the command line with `--json`, and the API over HTTP. */
@@ -124,7 +125,7 @@ export function behavesLikeThePlatform(name: string, open: () => Promise<Platfor
       const set = () => platform.command(['config', 'api-key', 'openai'], { KG_AI_API_KEY: API_KEY });
       for (const changed of [true, false]) {
         const { output } = await set();
-        expect(JSON.parse(output).data).toEqual({ provider: 'openai', changed });
+        expect(JSON.parse(output).data).toMatchObject({ provider: 'openai', changed });
         expect(output).not.toContain(API_KEY);
       }
       expect((await platform.command(['config', 'show'])).output).not.toContain(API_KEY);
@@ -145,6 +146,16 @@ export function behavesLikeThePlatform(name: string, open: () => Promise<Platfor
         document: { error: { code: 'PASSWORD_INVALID' } },
       });
       expect((await command(['config', 'show'])).document.data).toEqual(before);
+    });
+
+    test('a setting counts within two seconds, without a restart', async () => {
+      const title = async () => (await call('GET', '/site')).body.title;
+      for (const wanted of ['Renamed', 'Knowledge graph']) {
+        expect((await command(['config', 'set', 'web.title', wanted])).code).toBe(0);
+        const changed = performance.now();
+        while ((await title()) !== wanted && performance.now() - changed < 2_000) await sleep(20);
+        expect(await title()).toBe(wanted);
+      }
     });
 
     test('a new password counts at once', async () => {

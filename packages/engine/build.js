@@ -11,7 +11,8 @@ const target = resolve(process.argv[2] ?? here);
 process.chdir(here);
 rmSync(join(target, 'dist'), { recursive: true, force: true });
 if (target !== resolve(here))
-  for (const path of ['package.json', 'bin', 'demo']) cpSync(path, join(target, path), { recursive: true });
+  for (const path of ['package.json', 'bin', 'demo', 'migrate.d.ts'])
+    cpSync(path, join(target, path), { recursive: true });
 
 // dockerode can reach Docker over SSH and serve BuildKit sessions over gRPC. The engine does neither, and both would be loaded
 // at every start: in their place stands a module that says so if it is ever used.
@@ -32,7 +33,7 @@ const unused = {
 const postgresParser = dirname(fileURLToPath(import.meta.resolve('libpg-query')));
 
 const result = await build({
-  entryPoints: ['src/main.ts', 'src/cli/help.ts', ...globSync('src/commands/**/*.ts')],
+  entryPoints: ['src/main.ts', 'src/library.ts', 'src/cli/help.ts', ...globSync('src/commands/**/*.ts')],
   absWorkingDir: here,
   outbase: 'src',
   outdir: join(target, 'dist'),

@@ -89,7 +89,6 @@ CREATE TABLE kg_api.config_undo (
 
 CREATE FUNCTION kg_api.keep_row_image() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  DELETE FROM kg_api.config_undo WHERE change_id <> pg_current_xact_id()::text;
   INSERT INTO kg_api.config_undo (change_id, table_name, before, after)
   VALUES (
     pg_current_xact_id()::text,
@@ -100,9 +99,13 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- The row lock on config_version also lets one writer in at a time.
+-- The row lock on config_version also lets one writer in at a time. The images of the change before go once this one has its own: once per
+-- statement, since a look for each of a thousand rows would take longer than all the rest.
 CREATE FUNCTION kg_api.announce_config_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+  DELETE FROM kg_api.config_undo
+   WHERE change_id <> pg_current_xact_id()::text
+     AND EXISTS (SELECT FROM kg_api.config_undo WHERE change_id = pg_current_xact_id()::text);
   UPDATE kg_api.config_version SET version = version + 1, changed_at = now();
   PERFORM pg_notify('kg_config', '');
   RETURN NULL;

@@ -49,7 +49,7 @@ describe('watchConfig and the server it listens to', () => {
       expect([second === first, more]).toEqual([false, []]);
       expect(watch.failure()).toBeNull();
       await watch.close();
-      await until('the backend has ended', async () => (await backends()).length === 0, { seconds: 2 });
+      await until('the backend has ended', async () => (await backends()).length === 0);
     } finally {
       await db.destroy();
       await database.close();

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { Secret } from '@kg-operator/config';
 import { garageAdmin } from '../../packages/engine/src/adapters/garage.ts';
 import { configureObjectStore } from '../../packages/engine/src/config/garage.ts';
+import { opensBucket } from '../../packages/engine/src/config/opens-bucket.ts';
 import { type FreshGarage, objectStoreContract } from '../../packages/engine/test/contract/object-store.ts';
 import { migratedDatabase } from '../../packages/engine/test/embedded-database.ts';
 import { docker, expectCode, run } from './command.ts';
@@ -57,6 +58,10 @@ async function startGarage(): Promise<RealGarage> {
         const key = await call('GET', `GetKeyInfo?id=${accessKeyId}&showSecretKey=true`);
         return (key as { secretAccessKey: string }).secretAccessKey;
       },
+      async keyIds() {
+        return ((await call('GET', 'ListKeys')) as { id: string }[]).map(({ id }) => id);
+      },
+      opensBucket: (settings, secret) => opensBucket({ ...settings, endpoint: s3Url }, secret),
       close,
       adminUrl,
       s3Url,

@@ -16,7 +16,9 @@ export interface PostgresServer {
 export async function startPostgres(image: string): Promise<PostgresServer> {
   const password = randomBytes(24).toString('hex');
   const name = `kge2e-postgres-${randomBytes(4).toString('hex')}`;
-  const options = ['-d', '--rm', '--name', name, '--shm-size', '256m', '-e', 'POSTGRES_PASSWORD'];
+  // An image that compose has built names its project: without another label this would pass for a container of that installation.
+  const label = ['--label', 'com.docker.compose.project='];
+  const options = ['-d', '--rm', '--name', name, '--shm-size', '256m', '-e', 'POSTGRES_PASSWORD', ...label];
   expectCode(
     await run('docker', ['run', ...options, '-p', '127.0.0.1::5432', image], {
       env: { POSTGRES_PASSWORD: password },

@@ -271,7 +271,16 @@ async function expectErrorsOfEveryKind(kg: Installation): Promise<void> {
   expect(
     (await kg.run(['config', 'api-key', 'openai', '--key-file', 'no-such-file', '--debug'], { env })).code,
   ).toBe(2);
+  // What could repeat a key: a variable's name that is one, a provider's answer to it, lists, the history.
+  expect(
+    (await kg.run(['config', 'api-key', 'openai', '--from-env', 'NOT_SET', '--debug'], { env })).code,
+  ).toBe(2);
+  expect((await kg.run(['config', 'api-key', 'test', '--debug'], { env })).code).toBeLessThan(8);
   await kg.ok(['config', 'show', '--json']);
+  await kg.ok(['config', 'api-key', 'list', '--json']);
+  await kg.ok(['config', 'admin', 'list']);
+  await kg.ok(['config', 'history', '--limit', '1000', '--json']);
+  await kg.run(['config', 'validate', '--json']);
   await kg.ok(['versions']);
   await kg.ok(['logs', '--no-color']);
   await chmod(kg.path('.env'), 0o644);

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ENV_TEXT, errorOf, Install, SHELLS, unavailable } from './shim.ts';
@@ -71,6 +72,39 @@ describe.each(SHELLS)('the engine under %s', (_name, shell) => {
     expect(names.filter((name) => name.includes('='))).toEqual([]);
     expect(call?.argv.join(' ')).not.toContain('value of');
     expect(call?.env).toMatchObject(env);
+  });
+
+  test('every variable KG_* and what --from-env names goes along, by name; nothing else does', async () => {
+    const env = {
+      KG_SOMETHING_NEW: 'value one',
+      MY_KEY: 'value two',
+      OTHER_KEY: 'value\nthree',
+      UNRELATED: 'value four',
+      kg_lower: 'value five',
+    };
+    const args = ['config', 'api-key', 'openai', '--from-env', 'MY_KEY', '--from-env=OTHER_KEY'];
+    await install.run(args, { env });
+    const call = exec(install.calls()[0]?.argv ?? []);
+    expect(call.args).toEqual(args);
+    expect(call.names).toEqual(
+      expect.arrayContaining(['KG_SOMETHING_NEW', 'MY_KEY', 'OTHER_KEY', 'KG_ROOT']),
+    );
+    expect(call.names).not.toEqual(expect.arrayContaining([expect.stringMatching(/UNRELATED|kg_lower/)]));
+    expect(install.calls()[0]?.argv.join(' ')).not.toContain('value');
+    expect(install.calls()[0]?.env).toMatchObject(env);
+    install.forgetCalls();
+    await install.run(['config', 'api-key', 'openai', '--from-env', 'MY_KEY=value six', '--from-env', '*'], {
+      env,
+    });
+    expect(exec(install.calls()[0]?.argv ?? []).names.filter((name) => !/^[A-Z_]+$/.test(name))).toEqual([]);
+  });
+
+  test('says who gave the command: the user, or who called sudo', async () => {
+    const { username } = userInfo();
+    await install.run(['status'], { env: { KG_ACTOR: 'somebody else' } });
+    await install.run(['status'], { env: { SUDO_USER: 'alice' } });
+    expect(install.calls().map(({ env }) => env.KG_ACTOR)).toEqual([username, 'alice']);
+    for (const { argv } of install.calls()) expect(exec(argv).names).toContain('KG_ACTOR');
   });
 
   test('no secret of .env is in the arguments, the environment or the output', async () => {

@@ -2,6 +2,7 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { parseEnvFile } from '../../packages/engine/src/model/env-file.ts';
+import { killAt, type Moment, runKillable, unwrap } from './kill.ts';
 import { errorOf, FULL, Install, SECRET_KEYS, SHELLS } from './shim.ts';
 
 jest.setTimeout(FULL ? 600_000 : 60_000);
@@ -20,28 +21,6 @@ function expectEnvWholeOrAbsent(install: Install): void {
 }
 
 const WRAPPED = ['mkdir', 'od', 'sync', 'ln', 'rm'];
-
-/** Puts wrappers of the programs that init runs first on PATH; the Nth call kills the whole process group, before or after its work. */
-function killAt(install: Install, call: number, when: 'before' | 'after', signal: 'KILL' | 'TERM'): void {
-  // -$$ would be the wrapper's own group; all of them are in the group of the shim, which run() made a session leader.
-  const kill = signal === 'KILL' ? 'kill -KILL 0' : 'kill -TERM $(cat "$FAKE_DOCKER/shim")';
-  for (const name of WRAPPED) {
-    rmSync(join(install.bin, name), { force: true });
-    const script = `#!/bin/dash
-n=$(($(cat "$FAKE_DOCKER/step" 2>/dev/null || echo 0) + 1)); echo $n >"$FAKE_DOCKER/step"
-[ $n != ${call} ] || [ ${when} = after ] || ${kill}
-PATH=\${PATH#*:}; ${name} "$@"
-code=$?
-[ $n != ${call} ] || [ ${when} = before ] || ${kill}
-exit $code
-`;
-    writeFileSync(join(install.bin, name), script, { mode: 0o755 });
-  }
-}
-
-function removeWrappers(install: Install): void {
-  for (const name of WRAPPED) rmSync(join(install.bin, name));
-}
 
 describe.each(SHELLS)('init under %s', (name, shell) => {
   let install: Install;
@@ -165,29 +144,28 @@ describe.each(SHELLS)('init under %s', (name, shell) => {
   test('killed at any step: no half file, and the next up carries on', async () => {
     // rm of leftovers, mkdir, five times od, and for each of two files sync, ln, rm, sync.
     const steps = 15;
-    const moments: [number, 'before' | 'after', 'KILL' | 'TERM'][] = [];
+    const moments: Moment[] = [];
     for (let step = 1; step <= steps; step++) {
       for (const when of ['before', 'after'] as const) {
         for (const signal of ['KILL', 'TERM'] as const) {
           const some =
             (step * 4 + (when === 'after' ? 2 : 0) + (signal === 'TERM' ? 1 : 0)) % 7 === name.length % 7;
-          if (FULL || some) moments.push([step, when, signal]);
+          if (FULL || some) moments.push({ step, when, signal });
         }
       }
     }
     expect(moments.length).toBeGreaterThan(6);
-    for (const [step, when, signal] of moments) {
+    for (const { step, when, signal } of moments) {
       using victim = new Install(shell);
-      killAt(victim, step, when, signal);
-      const onStart = (pid: number) => void victim.given('shim', String(pid));
-      const result = await victim.run(['init'], { onStart });
+      killAt(victim, WRAPPED, { step, when, signal });
+      const result = await runKillable(victim, ['init']);
       expect([step, when, signal, result.code === 0]).toEqual([step, when, signal, false]);
       expectEnvWholeOrAbsent(victim);
       if (victim.has('.operator.conf'))
         expect(victim.read('.operator.conf')).toMatch(/BIND_ADDRESS=127\.0\.0\.1\n$/);
       if (signal === 'TERM') expect(victim.files().filter((file) => file.includes('tmp'))).toEqual([]);
       const before = victim.has('.env') ? victim.read('.env') : undefined;
-      removeWrappers(victim);
+      unwrap(victim, WRAPPED);
       expect((await victim.run(['up'])).code).toBe(0);
       expectEnvWholeOrAbsent(victim);
       expect(victim.has('.env')).toBe(true);

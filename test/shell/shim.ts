@@ -34,7 +34,7 @@ export const ENV_TEXT = SECRET_KEYS.map(
 ).join('');
 
 const BUSYBOX_TOOLS =
-  'awk cat date dirname grep head ln ls mkdir mv od readlink rm sed sort sync tr xargs'.split(' ');
+  'awk cat date dirname grep head id ln ls mkdir mv od readlink rm sed sort sync tr xargs'.split(' ');
 
 const all: [string, string[]][] = [
   ['dash', ['dash']],

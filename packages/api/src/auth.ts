@@ -27,8 +27,10 @@ export interface Auth {
   issueToken(user: Pick<UserRecord, 'username' | 'passwordSetAt'>): Promise<TokenAnswer>;
   /** Whom a token was issued to, as that user is now; null for anything but a valid token of ours, of an enabled user, for its password of now. */
   verifyToken(token: string): Promise<Identity | null>;
-  /** Whether this configuration knows the user as the database has just given it. */
-  knows(user: UserRecord): boolean;
+  /** Whether this configuration lets the user in. */
+  admits(username: string): boolean;
+  /** Whether tokens for a password that the user had before this one are refused. */
+  refusesBefore(user: Pick<UserRecord, 'username' | 'passwordSetAt'>): boolean;
 }
 
 export interface AuthSettings {
@@ -65,13 +67,11 @@ export function createAuth({ users, keys, tokenLifetime }: AuthSettings): Auth {
       return { username: user.username, role: user.role };
     },
 
-    knows({ username, disabled, passwordSetAt }) {
+    admits: (username) => byName.get(username)?.disabled === false,
+
+    refusesBefore({ username, passwordSetAt }) {
       const user = byName.get(username);
-      return (
-        user !== undefined &&
-        user.disabled === disabled &&
-        user.passwordSetAt.getTime() + READING_MS >= passwordSetAt.getTime()
-      );
+      return !user || user.passwordSetAt.getTime() + READING_MS >= passwordSetAt.getTime();
     },
   };
 }

@@ -63,23 +63,25 @@ export async function createPlatform(options: PlatformOptions) {
     };
   };
 
-  const first = Promise.withResolvers<InForce<Snapshot>>();
+  // Null: there will be none. A change may be noticed before the first snapshot is made.
+  const first = Promise.withResolvers<InForce<Snapshot> | null>();
   const watch = await watchConfig(options.connection, options.encryptionKey, {
     host: options.dataDirectory === null ? 'host.docker.internal' : 'localhost',
     onChange: async (config) => {
       const next = await snapshotOf(config);
-      (await first.promise).replace(next);
+      (await first.promise)?.replace(next);
       log('info', 'configuration taken up', { version: config.version });
     },
   });
+  let inForce: InForce<Snapshot>;
   try {
-    first.resolve(new InForce(await snapshotOf(watch.current()), ({ objects }) => objects.close()));
+    inForce = new InForce(await snapshotOf(watch.current()), ({ objects }) => objects.close());
   } catch (error) {
-    first.reject(error);
+    first.resolve(null);
     await watch.close();
     throw error;
   }
-  const inForce = await first.promise;
+  first.resolve(inForce);
   const reloading = new Reloading(log);
   const observing = setInterval(() => reloading.observe(watch.failure()), OBSERVE_MS).unref();
 

@@ -1,6 +1,7 @@
 import {
   ConfigurationIncomplete,
   CredentialUnreadable,
+  InvalidEncryptionKey,
   SchemaMissing,
   SecretMissing,
   SettingInvalid,
@@ -93,6 +94,7 @@ export async function waitForDatabase(
 export function exitCodeOf(error: unknown): number {
   if (
     error instanceof SecretsMissing ||
+    error instanceof InvalidEncryptionKey ||
     error instanceof SigningKeyInvalid ||
     error instanceof DatabaseRefusesUs
   )

@@ -3,9 +3,8 @@ import type { AppDependencies, Environment } from './app.ts';
 import { ApiError } from './errors.ts';
 import { jsonBody, passwordBody } from './input.ts';
 import { TooManyAttempts } from './login-attempts.ts';
-import type { UserRecord } from './users.ts';
 
-/** What a login has just read may be a second ahead of the configuration in force; a token of it would be refused until then. */
+/** The database, which a login asks, may be a second ahead of the configuration in force. */
 const TAKE_UP_MS = 3_000;
 
 /** `POST /oauth/token`. RFC 6749: the request in 4.3.2, the answer in 5.1, its errors in 5.2. */
@@ -34,7 +33,14 @@ export function tokenEndpoint(deps: AppDependencies): Hono<Environment> {
     try {
       const user = await deps.accounts.login(username, password, config.settings['auth.login-attempts']);
       if (!user) return c.json(oauthError('invalid_grant', 'Wrong user name or password.'), 400);
-      await takenUp(deps, user);
+      // Someone who was created or enabled just now: until then the token would be refused.
+      if (!(await deps.inForce.waitFor((now) => now.auth.admits(user.username), TAKE_UP_MS))) {
+        throw new ApiError(
+          503,
+          'configuration_stale',
+          'The newest configuration, and this user with it, is not in force yet. Try again in a moment.',
+        );
+      }
       return c.json(await auth.issueToken(user));
     } catch (error) {
       if (!(error instanceof TooManyAttempts)) throw error;
@@ -56,7 +62,8 @@ export function passwordEndpoint(deps: AppDependencies): Hono<Environment> {
     const limit = config.settings['auth.login-attempts'];
     try {
       const user = await deps.accounts.changePassword(username, body.current, body.new, limit);
-      await takenUp(deps, user);
+      // The new token is good at once. If this takes longer, the old ones end later; the password is changed all the same.
+      await deps.inForce.waitFor((now) => now.auth.refusesBefore(user), TAKE_UP_MS);
       return c.json(await auth.issueToken(user));
     } catch (error) {
       if (!(error instanceof TooManyAttempts)) throw error;
@@ -69,15 +76,6 @@ export function passwordEndpoint(deps: AppDependencies): Hono<Environment> {
     }
   });
   return app;
-}
-
-async function takenUp({ inForce }: AppDependencies, user: UserRecord): Promise<void> {
-  if (await inForce.waitFor(({ auth }) => auth.knows(user), TAKE_UP_MS)) return;
-  throw new ApiError(
-    503,
-    'configuration_stale',
-    'The platform has not taken up the newest configuration yet. Try again in a moment.',
-  );
 }
 
 function oauthError(error: string, description: string) {

@@ -40,6 +40,8 @@ export interface Behaviour {
   refuses?: string[];
   /** The names that GET /models lists. */
   models?: string[];
+  /** In this process: the answer waits for it. */
+  gate?: Promise<void>;
 }
 
 interface Body {
@@ -161,7 +163,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, state:
 
   state.calls.push({ model: state.last.model, keySha256: state.last.keySha256 });
 
-  const { status, content, delayMs, refuses } = state.behaviour;
+  const { status, content, delayMs, refuses, gate } = state.behaviour;
+  await gate;
   if (delayMs) await new Promise((resolve) => setTimeout(resolve, delayMs));
   if (status) {
     // As OpenAI does with a wrong key: the answer quotes it.

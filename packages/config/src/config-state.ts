@@ -22,7 +22,7 @@ export interface ConfigState {
   keyId: string | null;
   /** While ENCRYPTION_KEY is rotated: the key before, whose owner can still read everything. */
   previousKeyId: string | null;
-  /** How many rows there are; `settings` are those that differ from nothing, the object store not counted. */
+  /** How many are stored; of settings those that are set. */
   counts: {
     users: number;
     aiProviders: number;

@@ -1,5 +1,5 @@
 import { type Kysely, sql, type Transaction } from 'kysely';
-import type { ConfigRows } from './config-rows.ts';
+import { type ConfigRows, readConfigRows } from './config-rows.ts';
 import {
   credentialFingerprint,
   keyIdOf,
@@ -39,25 +39,25 @@ export interface CredentialCheck {
 }
 
 /**
- * Tries to open every stored credential.
- * @throws WrongEncryptionKey, before any is tried.
+ * Tries to open every stored credential, all of one moment: a rotation that goes on meanwhile is seen whole or not at all.
+ * @throws SchemaMissing, WrongEncryptionKey before any is tried, CredentialUnreadable for a bridge that does not open
  */
 export async function openEveryCredential(
   db: Kysely<Tables>,
   encryptionKey: Secret,
 ): Promise<CredentialCheck[]> {
-  const key = await resolveEncryptionKey(db, encryptionKey);
-  const rows = await readCredentials(db);
-  return rows.map((row) => check(key, row));
+  const { fingerprint, keys } = await readConfigRows(db);
+  const key = keyInForce(fingerprint, encryptionKey);
+  return keys.map((row) => check(key, row.provider, Buffer.from(row.ciphertext, 'hex')));
 }
 
-function check(key: Secret, row: { provider: string; ciphertext: Uint8Array }): CredentialCheck {
+function check(key: Secret, row: string, ciphertext: Uint8Array): CredentialCheck {
   try {
-    openCredential(key, row.provider, row.ciphertext);
-    return { row: row.provider, ok: true, reason: null };
+    openCredential(key, row, ciphertext);
+    return { row, ok: true, reason: null };
   } catch (error) {
     if (!(error instanceof CredentialUnreadable)) throw error;
-    return { row: row.provider, ok: false, reason: error.reason };
+    return { row, ok: false, reason: error.reason };
   }
 }
 

@@ -12,7 +12,8 @@ export const MAX_PASSWORD_LENGTH = 1024;
  */
 const EXPECTED = new Set(
   `admin administrator root user guest test testing demo default secret password passwort passphrase changeme changethis changeit letmein
-  welcome qwerty qwertyuiop qwertz asdfghjkl iloveyou kg kgoperator operator knowledgegraph platform postgres garage`.split(
+  welcome qwerty qwertyuiop qwertz asdfghjkl zxcvbnm qazwsx qazwsxedc abcdefghijkl iloveyou trustno sunshine princess football baseball
+  superman monkey dragon master shadow correcthorsebatterystaple kg kgoperator operator knowledgegraph platform postgres garage`.split(
     /\s+/,
   ),
 );
@@ -31,7 +32,8 @@ export function passwordProblem(password: Secret, username: string): string | nu
   const letters = lower.replace(/[^\p{L}]/gu, '');
   const words = [...EXPECTED, username.toLowerCase().replace(/[^\p{L}]/gu, '')].filter(Boolean);
   if (letters === '' && isSequence(lower)) return 'is a sequence of digits: use another';
-  if (letters !== '' && consistsOf(letters, words))
+  const plain = withoutLookalikes(lower);
+  if ((letters !== '' && consistsOf(letters, words)) || (plain !== '' && consistsOf(plain, words)))
     return 'is a default one, or the user name, with digits or punctuation: use words of your own';
   return null;
 }
@@ -40,6 +42,27 @@ export function passwordProblem(password: Secret, username: string): string | nu
 function isSequence(text: string): boolean {
   const steps = [...text].slice(1).map((digit, index) => (Number(digit) - Number(text[index]) + 10) % 10);
   return steps.every((step) => step === 1) || steps.every((step) => step === 9);
+}
+
+const LOOKALIKES: Record<string, string> = {
+  '@': 'a',
+  '4': 'a',
+  '3': 'e',
+  '1': 'i',
+  '!': 'i',
+  '0': 'o',
+  $: 's',
+  '5': 's',
+  '7': 't',
+};
+
+/** `p@ssw0rd-2026` is `password`: what stands around a word is left away, what stands inside of it for a letter is read as that. */
+function withoutLookalikes(text: string): string {
+  const inner = text.replace(/^[^\p{L}]+|[^\p{L}]+$/gu, '');
+  return [...inner]
+    .map((character) => LOOKALIKES[character] ?? character)
+    .join('')
+    .replace(/[^\p{L}]/gu, '');
 }
 
 /** Whether `letters` is one of the words, or several of them in a row. */

@@ -29,7 +29,7 @@ export function ChangePassword({ onClose, onFailure }: Props) {
   };
 
   return (
-    <dialog ref={dialog} class="card" aria-label="Change password" onClose={onClose}>
+    <dialog ref={dialog} class="card narrow" aria-label="Change password" onClose={onClose}>
       {done ? (
         <form method="dialog">
           <p role="status">Your password is changed. Other sessions of yours have ended.</p>

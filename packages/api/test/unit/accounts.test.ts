@@ -104,6 +104,41 @@ describe('failed logins', () => {
   });
 });
 
+describe('a configuration in force that is older than the database', () => {
+  const body = new URLSearchParams({ grant_type: 'password', username: 'bea', password: PASSWORD });
+  const logIn = (app: ReturnType<typeof testApp>['app']) =>
+    app.request('/oauth/token', { method: 'POST', body });
+  const bea = { ...ada, username: 'bea' };
+  const admitted = { username: 'bea', role: 'user' as const, disabled: false, passwordSetAt: new Date(0) };
+
+  test('a login waits until it admits the user', async () => {
+    const { app, configure } = testApp({ users: [bea] });
+    const waiting = logIn(app);
+    setTimeout(() => configure({ ...testConfig(), users: [admitted] }), 200);
+    const response = await waiting;
+    expect(response.status).toBe(200);
+    const { access_token } = (await response.json()) as { access_token: string };
+    const authorization = `Bearer ${access_token}`;
+    expect((await app.request('/graph', { headers: { authorization } })).status).toBe(200);
+  });
+
+  test('and says so when that does not come', async () => {
+    const response = await logIn(testApp({ users: [bea] }).app);
+    expect([response.status, await response.json()]).toMatchObject([
+      503,
+      { error: { code: 'configuration_stale' } },
+    ]);
+  });
+
+  test('a password that is newer there is no hindrance', async () => {
+    const users = [{ ...bea, passwordSetAt: new Date() }];
+    const { app } = testApp({ users, config: { ...testConfig(), users: [admitted] } });
+    const { access_token } = (await (await logIn(app)).json()) as { access_token: string };
+    const authorization = `Bearer ${access_token}`;
+    expect((await app.request('/graph', { headers: { authorization } })).status).toBe(200);
+  });
+});
+
 describe('POST /password', () => {
   test.each([
     [{ current: 'wrong', new: 'a password of my own' }, 400, 'wrong_password'],

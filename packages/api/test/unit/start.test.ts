@@ -3,10 +3,12 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import {
   ConfigurationIncomplete,
+  InvalidEncryptionKey,
   openDatabase,
   readSecret,
   SchemaMissing,
   Secret,
+  SettingInvalid,
   WrongEncryptionKey,
 } from '@kg-operator/config';
 import { SigningKeyInvalid } from '../../src/signing-keys.ts';
@@ -20,6 +22,8 @@ import {
 
 test.each([
   [new SigningKeyInvalid(), 3],
+  [new InvalidEncryptionKey(), 3],
+  [new SettingInvalid('web.title', 'one line'), 4],
   [new DatabaseRefusesUs(undefined), 3],
   [new ConfigurationIncomplete([{ item: 'AI provider', command: './operator.sh config ai-provider' }]), 4],
   [new WrongEncryptionKey('a', 'b'), 4],

@@ -62,7 +62,7 @@ export function watchConfigContract(
     };
     const setModel = (model: string) =>
       db.updateTable('kg_api.ai_provider_config').set({ model }).where('active', '=', true).execute();
-    const sees = (model: string, seconds = 2) =>
+    const sees = (model: string, seconds = 10) =>
       until(`the watch has ${model}`, () => watch?.current().ai.model === model && !watch?.failure(), {
         seconds,
         everyMs: 2,
@@ -80,7 +80,7 @@ export function watchConfigContract(
           .execute();
         await storeCredential(trx, 'openai', 'sk-new');
       });
-      await sees('new');
+      await sees('new', 2);
       expect(current().ai.apiKey?.reveal()).toBe('sk-new');
       expect(told).toEqual([current()]);
       expect([before.ai.model, before.ai.apiKey?.reveal()]).toEqual(['gpt-5-mini', 'sk-openai']);
@@ -107,7 +107,7 @@ export function watchConfigContract(
       await start({ pollMs: 50 });
       proxy.stall();
       await setModel('unheard');
-      await sees('unheard', 10);
+      await sees('unheard');
       expect(proxy.total()).toBe(2);
     }, 20_000);
 
@@ -160,7 +160,7 @@ export function watchConfigContract(
     test('close() leaves no connection, whatever is under way', async () => {
       await start();
       await watch?.close();
-      await until('no connection is left', () => proxy.open() === 0, { seconds: 2, everyMs: 5 });
+      await until('no connection is left', () => proxy.open() === 0, { seconds: 10, everyMs: 5 });
       await setModel('too late');
       await sleep(100);
       expect(watch?.current().ai.model).toBe('gpt-5-mini');
@@ -169,7 +169,7 @@ export function watchConfigContract(
         await setModel(`under way ${delay}`);
         await sleep(delay);
         await watch?.close();
-        await until('no connection is left', () => proxy.open() === 0, { seconds: 2, everyMs: 5 });
+        await until('no connection is left', () => proxy.open() === 0, { seconds: 10, everyMs: 5 });
       }
       await start();
       proxy.accept(false);
@@ -187,7 +187,7 @@ export function watchConfigContract(
       });
       await db.deleteFrom('kg_api.users').execute();
       await expect(start()).rejects.toMatchObject({ name: 'ConfigurationIncomplete' });
-      await until('no connection is left', () => proxy.open() === 0, { seconds: 2, everyMs: 5 });
+      await until('no connection is left', () => proxy.open() === 0, { seconds: 10, everyMs: 5 });
       proxy.accept(false);
       await expect(start()).rejects.toThrow();
     });

@@ -12,6 +12,10 @@ test.each([
   ['AdminPassword!', /default/],
   ['change-me-2026', /default/],
   ['kg-operator-admin', /default/],
+  ['P@ssw0rd-2026', /default/],
+  ['!Adm1nP4ssword', /default/],
+  ['1qaz2wsx3edc!', /default/],
+  ['CorrectHorseBatteryStaple', /default/],
   ['Ada.Lovelace', /user name/],
   ['ada.lovelace-2026', /user name/],
 ])('%# of the refused ones is, and not repeated', (password, why) => {

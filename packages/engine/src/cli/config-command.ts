@@ -41,13 +41,12 @@ export abstract class ConfigCommand extends OperatorCommand {
   protected async confirm(question: string): Promise<void> {
     if (this.globals.yes) return;
     if (this.interactive && (await askConfirmation(question))) return;
-    throw new OperatorError(
-      'NOT_CONFIRMED',
-      this.interactive
-        ? 'nothing was changed'
-        : 'this wants to be confirmed, and there is no terminal to ask on',
-      { exitCode: EXIT.usage, hint: 'add --yes to do it without asking' },
-    );
+    throw this.interactive
+      ? new OperatorError('NOT_CONFIRMED', 'nothing was changed', { exitCode: EXIT.usage })
+      : new OperatorError('NOT_CONFIRMED', 'this wants to be confirmed, and there is no terminal to ask on', {
+          exitCode: EXIT.usage,
+          hint: 'add --yes to do it without asking',
+        });
   }
 
   /** What a test of a provider speaks with. */

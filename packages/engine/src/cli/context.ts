@@ -15,6 +15,9 @@ import type { RunContext } from '../run/context.ts';
 import { databaseAccess } from '../run/database-access.ts';
 import { findDev } from '../run/dev-record.ts';
 
+// Long enough for fifty commands at once on a small machine; a server that is not there says so at once.
+const CONNECT_TIMEOUT_MS = 20_000;
+
 /** The composition root: real adapters, opened when first used. */
 export function createContext(
   engineVersion: string,
@@ -36,7 +39,10 @@ export function createContext(
     openSession: async () => openSession(await access.settings()),
     databaseSettings: () => access.settings(),
     configDatabase() {
-      database ??= openDatabase(() => access.settings(), { max: 2 });
+      database ??= openDatabase(() => access.settings(), {
+        max: 2,
+        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      });
       return database;
     },
     garage: (token = infrastructureSecret(settings, 'GARAGE_ADMIN_TOKEN')) =>

@@ -17,7 +17,18 @@ import { count } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import { describeProbe, exitCodeOf } from './provider-test.ts';
 
-/** The flag of `up` and `dev`. */
+/** Read by operator.sh, which passes the named variables into the container; to the engine it says nothing. */
+export const passedOnFlag = {
+  'from-env': Flags.string({
+    description:
+      'pass on a variable that the file refers to and whose name does not begin with KG_; repeatable',
+    helpValue: 'NAME',
+    multiple: true,
+    multipleNonGreedy: true,
+  }),
+};
+
+/** The flags of `up` and `dev`. */
 export const configFileFlag = {
   config: Flags.string({
     description:
@@ -25,6 +36,7 @@ export const configFileFlag = {
     env: 'KG_CONFIG_FILE',
     helpValue: 'FILE',
   }),
+  ...passedOnFlag,
 };
 
 /** Reads and checks a configuration file; `-` is standard input. @throws OperatorError FILE_UNREADABLE, FILE_INVALID */

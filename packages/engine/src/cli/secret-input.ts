@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isAbsolute, relative, resolve, sep } from 'node:path';
 import { Secret } from '@kg-operator/config';
 import { Flags } from '@oclif/core';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
@@ -65,12 +66,19 @@ export async function givenSecret(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<GivenSecret | null> {
   const { file, fileFlag = '--from-file', what, variable } = source;
-  if (file !== undefined) return { secret: readSecretFile(file, fileFlag), source: `file:${file}` };
+  if (file !== undefined)
+    return { secret: readSecretFile(file, fileFlag), source: `file:${fromRoot(file, env)}` };
   if (source.env !== undefined)
     return { secret: readVariable(source.env, what, env), source: `env:${source.env}` };
   if (source.stdin) return { secret: await readStdin(what), source: null };
   const value = env[variable];
   return value ? { secret: new Secret(value), source: `env:${variable}` } : null;
+}
+
+/** A path as `config import` reads it, wherever it is run: from the installation's root on if it is beneath it, otherwise absolute. */
+function fromRoot(path: string, env: NodeJS.ProcessEnv): string {
+  const inside = relative(env.KG_ROOT ?? process.cwd(), resolve(path));
+  return inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside) ? resolve(path) : inside;
 }
 
 function readSecretFile(path: string, flag: string): Secret {

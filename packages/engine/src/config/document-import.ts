@@ -7,7 +7,7 @@ import { type ConfigurationChange, diffConfiguration } from './document-diff.ts'
 import type { ConfigurationFile } from './document-parse.ts';
 import { type ReferredSecret, resolveSecrets, type SecretPlaces } from './document-secrets.ts';
 import { readStored, type StoredConfiguration } from './document-stored.ts';
-import { type Actor, changeConfig } from './history.ts';
+import { type Actor, type Change, changeConfig } from './history.ts';
 import { assertNoDocuments, storedObjectStore } from './object-store.ts';
 
 export interface ImportOptions extends Actor {
@@ -21,7 +21,7 @@ export interface ImportOptions extends Actor {
   prune: boolean;
   discardEmbeddings: boolean;
   /** Makes an object store of the kind; absent where there can be none. */
-  objectStores: { garage?: () => Promise<unknown>; files?: () => Promise<unknown> };
+  objectStores: { garage?: () => Promise<Change>; files?: () => Promise<Change> };
 }
 
 export interface ImportResult {
@@ -48,25 +48,34 @@ export async function importConfiguration(
   const makeStore = newStore && options.objectStores[newStore];
   if (newStore && !makeStore) throw storeUnavailable(newStore, file.at(['objectStore']));
 
-  let before: StoredConfiguration | undefined;
   if (options.dryRun || makeStore) {
     const rehearsed = await transact(db, file, secrets, { ...options, commit: false, newStore });
-    before = rehearsed.before;
-    if (options.dryRun) return resultOf(before, rehearsed.after, rehearsed.kept);
+    if (options.dryRun) return resultOf(rehearsed);
   }
   // What is outside of the transaction comes first: if Garage is not there, nothing is half done, and the last change is ours to undo.
-  await makeStore?.();
+  const made = await makeStore?.();
   const done = await transact(db, file, secrets, { ...options, commit: true, newStore: undefined });
-  return resultOf(before ?? done.before, done.after, done.kept);
+  const before = made?.changed ? withObjectStore(done.before, stored.document.objectStore) : done.before;
+  return resultOf({ ...done, before });
 }
 
-function resultOf(
-  before: StoredConfiguration,
-  after: StoredConfiguration,
-  kept: ImportResult['kept'],
-): ImportResult {
+function withObjectStore(
+  configuration: StoredConfiguration,
+  objectStore: ConfigurationDocument['objectStore'],
+): StoredConfiguration {
+  const { objectStore: _, ...document } = configuration.document;
+  return { ...configuration, document: objectStore ? { ...document, objectStore } : document };
+}
+
+function resultOf({ before, after, kept }: Outcome): ImportResult {
   const changes = diffConfiguration(before, after);
   return { changed: changes.length > 0, changes, kept };
+}
+
+interface Outcome {
+  before: StoredConfiguration;
+  after: StoredConfiguration;
+  kept: ImportResult['kept'];
 }
 
 /** Ends a rehearsal: the transaction is rolled back. */
@@ -77,8 +86,8 @@ async function transact(
   file: ConfigurationFile,
   secrets: ReferredSecret[],
   options: ImportOptions & { commit: boolean; newStore: ConfigurationDocument['objectStore'] },
-): Promise<{ before: StoredConfiguration; after: StoredConfiguration; kept: ImportResult['kept'] }> {
-  let outcome: Awaited<ReturnType<typeof transact>> | undefined;
+): Promise<Outcome> {
+  let outcome: Outcome | undefined;
   try {
     await changeConfig(db, async (trx) => {
       const before = await readStored(trx);
@@ -87,8 +96,7 @@ async function transact(
       if (store) await assertNoDocuments(trx, store);
       await applyDocument(trx, { ...options, document: file.document, stored: before, secrets });
       const after = await readStored(trx);
-      if (options.newStore) after.document.objectStore = options.newStore;
-      outcome = { before, after, kept };
+      outcome = { before, after: options.newStore ? withObjectStore(after, options.newStore) : after, kept };
       if (!options.commit) throw new Rehearsed();
     });
   } catch (error) {

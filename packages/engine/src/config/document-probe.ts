@@ -41,7 +41,8 @@ export async function probeTargets(
   return asked.flatMap(({ provider, baseUrl, model }) => {
     const hasAddress = baseUrl !== null || AI_PROVIDER_FACTS[provider].baseUrl !== null;
     if (provider === 'local' || !hasAddress) return [];
-    return [{ provider, baseUrl: effectiveBaseUrl(provider, baseUrl, host), model, key: keyOf(provider) }];
+    const address = effectiveBaseUrl(provider, baseUrl, host).replace(/\/+$/, '');
+    return [{ provider, baseUrl: address, model, key: keyOf(provider) }];
   });
 }
 

@@ -8,6 +8,7 @@ import {
   type Pair,
   parseDocument,
   visit,
+  type YAMLMap,
 } from 'yaml';
 
 /** One thing that is wrong with a file. The message never repeats a value: it may be a secret. */
@@ -52,12 +53,12 @@ export function parseSyntax(bytes: Uint8Array): SyntaxTree {
     value: undefined,
     place: () => ({ line: 1, column: 1 }),
   });
-  if (bytes.length > MAX_BYTES) return failed(`is larger than ${MAX_BYTES / 1024} KiB`);
+  if (bytes.length > MAX_BYTES) return failed(`the file is larger than ${MAX_BYTES / 1024} KiB`);
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return failed('is not UTF-8 text');
+    return failed('the file is not UTF-8 text');
   }
   const tree = parseDocument(text, {
     lineCounter: lines,
@@ -69,18 +70,19 @@ export function parseSyntax(bytes: Uint8Array): SyntaxTree {
     // They repeat the line, and in it maybe a secret.
     prettyErrors: false,
   });
-  const problems = [...tree.errors, ...tree.warnings].map(({ code, pos }) => ({
+  const syntax = [...tree.errors, ...tree.warnings].map(({ code, pos }) => ({
     ...placeOf(pos[0]),
     message: SYNTAX[code] ?? 'this is not YAML',
   }));
   const contents = tree.contents as Node | null;
-  const place = (path: readonly string[], atKey = false) => placeOf(offsetOf(contents, path, atKey));
+  const find = finder(contents);
+  const place = (path: readonly string[], atKey = false) => placeOf(find(path, atKey));
   try {
-    if (problems.length === 0 && contents) problems.push(...formProblems(contents, placeOf));
+    const problems = syntax.length === 0 && contents ? formProblems(contents, placeOf) : syntax;
     const value = problems.length === 0 ? tree.toJS({ maxAliasCount: 0 }) : undefined;
     return { problems, value, place };
   } catch (error) {
-    if (error instanceof RangeError) return failed('is nested too deep');
+    if (error instanceof RangeError) return failed('the file is nested too deep');
     throw error;
   }
 }
@@ -130,19 +132,27 @@ function formProblems(
   return problems;
 }
 
-function offsetOf(contents: Node | null, path: readonly string[], atKey: boolean): number {
-  let node: unknown = contents;
-  let offset = contents?.range?.[0] ?? 0;
-  for (const [depth, name] of path.entries()) {
-    if (!isMap(node)) return offset;
-    const pair = (node.items as Pair[]).find(({ key }) => nameOf(key) === name);
-    if (!pair) return offset;
-    const isLast = depth === path.length - 1;
-    const wanted = isLast && atKey ? pair.key : (pair.value ?? pair.key);
-    offset = (isNode(wanted) && wanted.range?.[0]) || offset;
-    node = pair.value;
-  }
-  return offset;
+/** Finds where in the text a path is. Each map is searched once, or thousands of problems would take as many searches of thousands. */
+function finder(contents: Node | null): (path: readonly string[], atKey: boolean) => number {
+  const indexes = new Map<object, Map<string, Pair>>();
+  const pairIn = (map: YAMLMap, name: string): Pair | undefined => {
+    const index = indexes.get(map) ?? new Map(map.items.map((pair) => [nameOf(pair.key), pair]));
+    indexes.set(map, index);
+    return index.get(name);
+  };
+  return (path, atKey) => {
+    let node: unknown = contents;
+    let offset = contents?.range?.[0] ?? 0;
+    for (const [depth, name] of path.entries()) {
+      const pair = isMap(node) ? pairIn(node, name) : undefined;
+      if (!pair) return offset;
+      const isLast = depth === path.length - 1;
+      const wanted = isLast && atKey ? pair.key : (pair.value ?? pair.key);
+      offset = (isNode(wanted) && wanted.range?.[0]) || offset;
+      node = pair.value;
+    }
+    return offset;
+  };
 }
 
 function nameOf(key: unknown): string {

@@ -67,7 +67,7 @@ export async function probeProvider(
     if (!alias.failure) return probe.result('ok', alias.url, 200, `has ${model}`);
   }
   const near = nearestModels(model, models);
-  const instead = near.length > 0 ? `; near are: ${near.join(', ')}` : `; it has ${models.length} others`;
+  const instead = near.length > 0 ? `; the nearest: ${near.join(', ')}` : `; it has ${models.length} others`;
   return { ...probe.result('unknown-model', url, 200, `has no model ${model}${instead}`), nearest: near };
 }
 

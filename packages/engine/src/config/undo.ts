@@ -54,6 +54,8 @@ export async function undoIn(
     if ((await restore(trx, image)) !== 1n)
       throw refused(change, `a row of ${image.table_name} is not any more what it made of it`);
   }
+  // Only now: until here each row had to be what the change has left.
+  await endTokens(trx, images);
   if (hadAdmin && !(await hasAdmin(trx)))
     throw new OperatorError('LAST_ADMIN', 'without this change there would be no enabled admin', {
       exitCode: EXIT.precondition,
@@ -98,13 +100,20 @@ async function restore(trx: Transaction<Tables>, { table_name, before, after }: 
         ? sql`DELETE FROM ${table} AS it USING ${row(after)} AS made WHERE it = made`
         : sql`UPDATE ${table} AS it SET ${assignments(before)} FROM ${row(before)} AS was, ${row(after)} AS made WHERE it = made`;
   const { numAffectedRows = 0n } = await statement.execute(trx);
-  if (before?.password_hash && before.password_hash !== after?.password_hash)
-    await trx
-      .updateTable('kg_api.users')
-      .set({ password_set_at: new Date() })
-      .where('username', '=', String(before.username))
-      .execute();
   return numAffectedRows;
+}
+
+/** Of users whose password is another one again, or who are there again: whoever has a token logs in anew. */
+async function endTokens(trx: Transaction<Tables>, images: RowImage[]): Promise<void> {
+  const names = images
+    .filter(({ before, after }) => before?.password_hash && before.password_hash !== after?.password_hash)
+    .map(({ before }) => String(before?.username));
+  if (names.length === 0) return;
+  await trx
+    .updateTable('kg_api.users')
+    .set({ password_set_at: new Date() })
+    .where('username', 'in', names)
+    .execute();
 }
 
 /** Every column but `id`, which is an identity and stays as it is. */

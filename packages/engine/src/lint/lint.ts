@@ -1,6 +1,9 @@
+import { basename } from 'node:path';
+import { toMigration } from '../migrations/files.ts';
 import { HeaderError, parseHeader } from '../migrations/header.ts';
 import { parseStatements, SqlSyntaxError, type Statement } from '../migrations/statements.ts';
-import { EXIT } from '../model/errors.ts';
+import { toUnits } from '../migrations/units.ts';
+import { EXIT, OperatorError } from '../model/errors.ts';
 import type { LintFile, Place, Problem, Rule, Severity } from './rule.ts';
 import { RULES } from './rules/index.ts';
 import { findSuppressions, type Suppression } from './suppressions.ts';
@@ -39,6 +42,13 @@ export const FILE_RULES: Record<string, Omit<Rule, 'name' | 'check'>> = {
   'header-invalid': {
     severity: 'error',
     finds: 'a header line that means nothing: an unknown value, a key given twice or misspelt',
+    why: 'migrate refuses the file',
+    instead: 'correct it',
+  },
+  'not-resumable': {
+    severity: 'error',
+    finds:
+      'in a file with `transaction: none` or `own`, what migrate could not go on after: an index without a name, blocks without `COMMIT`, a change of role',
     why: 'migrate refuses the file',
     instead: 'correct it',
   },
@@ -133,6 +143,7 @@ async function lintOne(
     return { findings: [byRule('header-invalid', problem)], allowed: 0 };
   }
 
+  const refusal = findRefusal(file, sql);
   const found = RULES.flatMap((rule) =>
     [...rule.check(file)].map((problem) => toFinding(rule, file, problem)),
   );
@@ -144,8 +155,31 @@ async function lintOne(
     const message = invalidity(suppression, used.has(suppression));
     return message ? [byRule('invalid-suppression', { at: suppression.at, message })] : [];
   });
-  const findings = [...kept, ...invalid].sort((a, b) => a.line - b.line || a.column - b.column);
+  const findings = [
+    ...refusal.map(({ problem, instead }) => byRule('not-resumable', problem, instead)),
+    ...kept,
+    ...invalid,
+  ].sort((a, b) => a.line - b.line || a.column - b.column);
   return { findings, allowed: found.length - kept.length };
+}
+
+/** What the runner itself refuses of a file outside a transaction. */
+function findRefusal(
+  { name, transaction, statements }: LintFile,
+  sql: string,
+): { problem: Problem; instead: string | undefined }[] {
+  if (transaction === 'whole') return [];
+  try {
+    toUnits(toMigration(basename(name, '.sql'), sql, null, name), statements);
+    return [];
+  } catch (error) {
+    if (!(error instanceof OperatorError)) throw error;
+    const [, line = '1', column = '1', message = error.message] =
+      /:(\d+):(\d+): (.*)$/s.exec(error.message) ?? [];
+    return [
+      { problem: { at: { line: Number(line), column: Number(column) }, message }, instead: error.hint },
+    ];
+  }
 }
 
 function toFinding({ name, severity, why, instead }: Rule, file: LintFile, problem: Problem): Finding {

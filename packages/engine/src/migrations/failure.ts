@@ -128,8 +128,12 @@ function factsOf({ code, detail, hint, where, constraint, table, schema }: Parti
 }
 
 /** https://www.postgresql.org/docs/current/errcodes-appendix.html */
-function hintFor({ code }: Partial<DatabaseError>): string | undefined {
+function hintFor({ code, message }: Partial<DatabaseError>): string | undefined {
   switch (code) {
+    case '3F000': // invalid_schema_name
+      return message?.includes('"ag_catalog"')
+        ? 'this server preloads AGE, and AGE lets nothing be dropped in a database without it: CREATE EXTENSION age here first'
+        : undefined;
     case '25001': // active_sql_transaction: … cannot run inside a transaction block
       return 'say "-- transaction: none" at the top of the file';
     case '2D000': // invalid_transaction_termination: a procedure's own COMMIT

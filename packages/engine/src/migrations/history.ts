@@ -44,7 +44,7 @@ export function findHistoryProblems(migrations: Migration[], ledger: LedgerEntry
   const last = migrations.at(-1)?.number ?? 0;
 
   const renamed = unknown.flatMap(({ id, checksum }) => {
-    const file = pending.find((candidate) => sumsOf(candidate).includes(checksum));
+    const file = pending.find((candidate) => isSumOf(candidate, checksum));
     return file ? [{ from: id, to: file.id }] : [];
   });
   const gone = unknown.map(({ id }) => id).filter((id) => !renamed.some(({ from }) => from === id));
@@ -53,7 +53,7 @@ export function findHistoryProblems(migrations: Migration[], ledger: LedgerEntry
   const foreign = missing.length > 0 && gone.length === ledger.length;
   const changed = ledger.filter(({ id, checksum, state }) => {
     const file = files.get(id);
-    return file !== undefined && state !== 'running' && !sumsOf(file).includes(checksum);
+    return file !== undefined && state !== 'running' && !isSumOf(file, checksum);
   });
   const head = ledger.filter(({ state }) => state !== 'running').at(-1);
   const late = pending.filter(
@@ -143,6 +143,6 @@ export async function driftOf(
     .filter((line) => line !== '' && !/^=+$/.test(line));
 }
 
-function sumsOf({ checksum, checksumOfWhole }: Migration): string[] {
-  return [checksum, checksumOfWhole];
+function isSumOf(migration: Migration, checksum: string): boolean {
+  return migration.checksum === checksum || migration.checksumOfWhole === checksum;
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { MigrationSession } from '../database/session.ts';
 import { type Migration, numberOf } from './files.ts';
 
@@ -224,12 +225,21 @@ export async function insertRow(
   );
 }
 
-/** The same as one statement of a script, for a row that is `applied`; its duration is filled in by finishRowSql. */
+/** The same as one statement of a script, for a row that is `applied`; its duration is filled in at the end of the script. */
 export function insertRowSql(migration: Migration, { engineVersion, actor }: RecordOptions): string {
   const { id, checksum, kind, transaction, description, sql } = migration;
   const values = [id, checksum, kind].map(literal);
-  const others = [engineVersion, 'applied', transaction, description, sql, actor].map(literal);
-  return `INSERT INTO ${LEDGER_TABLE} (${COLUMNS}) VALUES (${[...values, '0', ...others].join(', ')});`;
+  const others = [engineVersion, 'applied', transaction, description].map(literal);
+  const row = [...values, '0', ...others, dollarQuoted(sql), literal(actor)];
+  return `INSERT INTO ${LEDGER_TABLE} (${COLUMNS}) VALUES (${row.join(', ')});`;
+}
+
+/** Nothing in the text need be escaped: for long ones. */
+function dollarQuoted(text: string): string {
+  for (;;) {
+    const tag = `$k${randomBytes(6).toString('hex')}$`;
+    if (!text.includes(tag)) return tag + text + tag;
+  }
 }
 
 /** A string constant in SQL, right under either setting of standard_conforming_strings. */

@@ -22,6 +22,8 @@ export interface LockOptions {
 /** Held by the connection that migrations run on: what a killed runner left running ends before the next one begins. */
 const WORK_KEY = LOCK_KEY + 1;
 const POLL_MS = { least: 80, most: 300 };
+/** Attempts between two looks at who holds the lock. */
+const DESCRIBE_EVERY = 5;
 
 /**
  * Waits until no other runner is at work. Polled, never blocking: a session blocked in pg_advisory_lock deadlocks against CREATE INDEX
@@ -78,15 +80,15 @@ async function poll(
   deadline: number,
   { onWait, signal }: LockOptions,
 ): Promise<void> {
-  let told = '';
-  for (;;) {
+  let [told, holder] = ['', ''];
+  for (let attempt = 0; ; attempt += 1) {
     const [row] = await session.query<{ locked: boolean }>('SELECT pg_try_advisory_lock($1) AS locked', [
       key,
     ]);
     if (row?.locked) return;
-    const holder = await describeHolder(control, key);
+    if (attempt % DESCRIBE_EVERY === 0) holder = await describeHolder(control, key);
     if (signal?.aborted) throw interrupted(`waiting for ${holder}`);
-    if (performance.now() > deadline) throw locked(holder);
+    if (performance.now() > deadline) throw locked(await describeHolder(control, key));
     if (holder !== told) onWait?.(holder);
     told = holder;
     // Jitter: of many that wait, not all should ask at once.

@@ -1,5 +1,5 @@
 import { actor, type MigrationSession } from '../database/session.ts';
-import { EXIT, OperatorError } from '../model/errors.ts';
+import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import type { Migration, MigrationKind } from './files.ts';
 import { assertHistoryFits, compareWithLedger } from './history.ts';
 import {
@@ -116,7 +116,10 @@ async function applyAll(
       try {
         await (item.units ? applyUnits(context, item) : applyWhole(context, item, durably));
       } catch (error) {
-        if (!(await isAppliedByAnother(context, migration))) throw error;
+        if (!(await isApplied(context, migration))) throw error;
+        if (lock.control) throw notReset(migration, error);
+        // On the one session of an embedded database there is no lock, and two runners can come to the same migration: one of them fails,
+        // as a whole, because the other has applied it.
         continue;
       }
       notOnDisk = durably ? null : migration.id;
@@ -138,14 +141,18 @@ async function flush(session: MigrationSession, id: string): Promise<void> {
   await session.query(`UPDATE ${LEDGER_TABLE} SET state = state WHERE id = $1`, [id]);
 }
 
-/**
- * Where there is no lock (the embedded database) two runners can come to the same migration: then one fails, as a whole, for the other
- * has applied it. Anywhere else this finds nothing.
- */
-async function isAppliedByAnother({ session }: UnitContext, { id }: Migration): Promise<boolean> {
+async function isApplied({ session }: UnitContext, { id }: Migration): Promise<boolean> {
   if (!session.alive) return false;
   const rows = await session.query(`SELECT FROM ${LEDGER_TABLE} WHERE id = $1 AND state <> 'running'`, [id]);
   return rows.length > 0;
+}
+
+function notReset({ file }: Migration, error: unknown): OperatorError {
+  return new OperatorError(
+    'MIGRATION_SESSION',
+    `${file}: it is applied, but what it left in its session can't be cleared away: ${messageOf(error)}`,
+    { exitCode: EXIT.schema, hint: 'run the command again: it goes on with the next one', cause: error },
+  );
 }
 
 function contextOf(
@@ -235,4 +242,5 @@ async function acceptDrift(
     throw error;
   }
   await session.script(resetSql(context));
+  for (const id of ids) context.onRemark?.(`${id}: its drift is accepted, and recorded`);
 }

@@ -55,14 +55,18 @@ async function prepare(migration: Migration): Promise<Prepared> {
 
 /**
  * A keyword that could end or escape the runner's transaction, where a statement can begin: at the start, after a semicolon, after a
- * comment. Keywords can't be written in any other way, so a text without them need not be parsed; a backslash at the start of a line is
- * what psql's commands look like.
+ * comment. A keyword can't be written in any other way, so a text without one need not be parsed. BEGIN and END, of which functions are
+ * full, count where a transaction's can stand: before a semicolon, a comment or one of the few words that may follow. An END before a
+ * closing dollar quote is a function's: no statement begins with a dollar sign, so PostgreSQL would refuse such a text as a whole.
  */
-const SUSPICIOUS =
-  /(?:^|;|\*\/|--[^\n]*\n)\s*(?:begin|start|commit|end|rollback|abort|prepare|copy)\b|^[ \t]*\\/im;
+const CONTROL =
+  /(?:^|;|\*\/|--[^\n\r]*[\n\r])\s*(?:(?:start|commit|rollback|abort|prepare|copy)\b|begin(?=\s*(?:;|$|--|\/\*|(?:work|transaction|isolation|read|deferrable|not)\b))|end(?=\s*(?:;(?!\s*\$)|$|--|\/\*|(?:work|transaction|and)\b)))/i;
+/** What psql's own commands look like. */
+const META_COMMAND = /^[ \t]*\\/m;
 
 async function isContained(migration: Migration): Promise<boolean> {
-  if (!SUSPICIOUS.test(migration.sql)) return true;
+  const { sql } = migration;
+  if (!CONTROL.test(sql) && !(sql.includes('\\') && META_COMMAND.test(sql))) return true;
   let statements: Statement[];
   try {
     statements = await parseStatements(migration.sql);

@@ -68,17 +68,18 @@ function toStatements(sql: string, raw: RawStmt[]): Statement[] {
   });
 }
 
-/** Offsets are given in bytes of UTF-8 and only ever grow, so one walk over the text finds them all. */
+/** Offsets are given in bytes of UTF-8 and only ever grow: each is found from the one before. */
 function locator(sql: string): (byte: number) => Pick<Statement, 'offset' | 'line' | 'column'> {
-  let [offset, bytes, line, column] = [0, 0, 1, 1];
+  const bytes = Buffer.from(sql);
+  let [at, offset, line, lineStart] = [0, 0, 1, 0];
   return (byte) => {
-    while (bytes < byte) {
-      const code = sql.codePointAt(offset) ?? 0;
-      bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-      offset += code < 0x10000 ? 1 : 2;
-      [line, column] = code === 0x0a ? [line + 1, 1] : [line, column + 1];
+    const end = offset + bytes.toString('utf8', at, byte).length;
+    for (let next = sql.indexOf('\n', offset); next >= 0 && next < end; next = sql.indexOf('\n', next + 1)) {
+      line += 1;
+      lineStart = next + 1;
     }
-    return { offset, line, column };
+    [at, offset] = [byte, end];
+    return { offset, line, column: [...sql.slice(lineStart, offset)].length + 1 };
   };
 }
 

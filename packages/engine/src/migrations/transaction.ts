@@ -137,7 +137,7 @@ export async function withLockRetries(
   lockTimeoutMs: number,
   attempt: () => Promise<void>,
 ): Promise<void> {
-  const { session, control, pid, onBlocked, onRetry } = context;
+  const { control, pid, onBlocked, onRetry } = context;
   const timeout = migration.lockTimeoutMs ?? lockTimeoutMs;
   const deadline = performance.now() + context.lockRetryMs;
   let pause = BACKOFF_MS.first;
@@ -147,7 +147,8 @@ export async function withLockRetries(
       onBlocked?.(migration, found),
     );
     if (result.status === 'fulfilled') return;
-    await rollBack(context);
+    const isClean = await rollBack(context);
+    if (!isClean) throw result.reason;
     if (!BLOCKED.has(databaseError(result.reason).code ?? '')) throw result.reason;
     if (blockers.length > 0) seen = blockers;
     const wait = pause * (0.5 + Math.random());
@@ -155,17 +156,21 @@ export async function withLockRetries(
     onRetry?.(migration, wait);
     await sleep(wait);
     pause = Math.min(pause * 2, BACKOFF_MS.most);
-    if (!session.alive) throw result.reason;
   }
 }
 
-/** Ends a failed transaction and resets the session. A session that is lost has done both. */
-export async function rollBack(context: Pick<ApplyContext, 'session' | 'sessionSetup'>): Promise<void> {
+/**
+ * Ends a failed transaction and resets the session. False where the session can't be used again: it is lost, and the transaction with it,
+ * or what a file left in it can't be cleared away. The failure that brought us here is the one to report.
+ */
+export async function rollBack(context: Pick<ApplyContext, 'session' | 'sessionSetup'>): Promise<boolean> {
   try {
-    await context.session.script(`ROLLBACK;${resetSql(context)}`);
+    await context.session.script('ROLLBACK');
+    await context.session.script(resetSql(context));
+    return true;
   } catch (error) {
-    if (context.session.alive && isAnswer(error)) throw error;
-    // The connection is lost, and with it the transaction; the failure that brought us here is the one to report.
+    if (isAnswer(error) || !context.session.alive) return false;
+    throw error;
   }
 }
 

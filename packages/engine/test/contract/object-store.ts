@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { openCredential, Secret } from '@kg-operator/config';
-import type { GarageAdmin } from '../../src/adapters/garage.ts';
+import { type ObjectStoreSettings, openCredential, Secret } from '@kg-operator/config';
+import { type GarageAdmin, garageAdmin } from '../../src/adapters/garage.ts';
 import { configureObjectStore } from '../../src/config/garage.ts';
+import { rotateGarageKey } from '../../src/config/garage-key.ts';
+import { garageStatus } from '../../src/config/garage-status.ts';
 import { type EmbeddedDatabase, migratedDatabase } from '../embedded-database.ts';
 
 /** A Garage that nobody has configured; `close` also removes it. */
@@ -9,6 +11,9 @@ export interface FreshGarage {
   admin: GarageAdmin;
   /** The secret of a key, as the store knows it. */
   secretOf(accessKeyId: string): Promise<string | undefined>;
+  keyIds(): Promise<string[]>;
+  /** Whether the key opens the bucket over S3. */
+  opensBucket(settings: ObjectStoreSettings, secretAccessKey: Secret): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -111,6 +116,133 @@ export function objectStoreContract(name: string, open: () => Promise<FreshGarag
       expect(after).toEqual({ ...before, changed: true });
       expect(await storedSecret()).toBe(secret);
       await expectReady(before.accessKeyId);
+    });
+
+    describe('config garage rotate-key', () => {
+      const rotate = (change: Partial<Parameters<typeof rotateGarageKey>[2]> = {}, admin = garage.admin) =>
+        rotateGarageKey(database.db, admin, {
+          encryptionKey,
+          actor: 'tester',
+          opensBucket: garage.opensBucket,
+          untilTakenUp: async () => undefined,
+          ...change,
+        });
+      const storedRows = async () =>
+        (
+          await database.db
+            .selectFrom('kg_api.system_api_keys')
+            .select('provider')
+            .orderBy('provider')
+            .execute()
+        ).map(({ provider }) => provider);
+
+      /** One key of ours, which is the stored one, and nothing of a rotation. */
+      async function expectOneKey(before: string): Promise<string> {
+        const { accessKeyId, ...rest } = await configure();
+        expect(rest.changed).toBe(false);
+        expect(accessKeyId).not.toBe(before);
+        await expectReady(accessKeyId);
+        expect(await garage.keyIds()).toEqual([accessKeyId]);
+        expect(await storedRows()).toEqual(['garage']);
+        expect(await garageStatus(database.db, () => garage.admin)).toMatchObject({
+          store: 'garage',
+          reachable: true,
+          rotating: false,
+          accessKeyId,
+          bucket: { keyAllowed: true },
+        });
+        return accessKeyId;
+      }
+
+      test('the new key is in use, the one before gone, and the history says so', async () => {
+        const before = await configure();
+        const secretBefore = new Secret(await storedSecret());
+        const seen: string[][] = [];
+        const rotated = await rotate({
+          untilTakenUp: async () => {
+            // Whoever has not taken it up yet still works.
+            expect(await garage.opensBucket(before, secretBefore)).toBe(true);
+            seen.push(await storedRows());
+          },
+        });
+        expect(rotated.retired).toBe(before.accessKeyId);
+        expect(seen).toEqual([['garage', `garage/retiring/${before.accessKeyId}`]]);
+        expect(await expectOneKey(before.accessKeyId)).toBe(rotated.accessKeyId);
+        expect(await garage.opensBucket(before, secretBefore)).toBe(false);
+        const history = await database.db
+          .selectFrom('kg_api.config_history')
+          .selectAll()
+          .where('action', '=', 'rotate')
+          .execute();
+        expect(history).toEqual([
+          expect.objectContaining({
+            actor: 'tester',
+            topic: 'garage',
+            before: { accessKeyId: before.accessKeyId },
+            after: { accessKeyId: rotated.accessKeyId },
+          }),
+        ]);
+      });
+
+      const cut = async () => {
+        throw new Error('cut off');
+      };
+      test.each(['importKey', 'allowKey', 'findKey', 'deleteKey'] as const)(
+        'cut off after %s: the next run completes that rotation',
+        async (method) => {
+          const { accessKeyId } = await configure();
+          await expect(rotate({}, interruptedAfter(garage.admin, method))).rejects.toThrow(
+            `answer of ${method}`,
+          );
+          const ours = (await garage.keyIds()).length;
+          expect(ours).toBeLessThanOrEqual(2);
+          expect((await rotate()).retired).toBe(accessKeyId);
+          await expectOneKey(accessKeyId);
+        },
+      );
+
+      test.each([1, 2])('cut off while it asks over S3, the %i. time', async (time) => {
+        const { accessKeyId } = await configure();
+        let asked = 0;
+        const opensBucket = (...parameters: Parameters<typeof garage.opensBucket>) => {
+          asked += 1;
+          return asked === time ? cut() : garage.opensBucket(...parameters);
+        };
+        await expect(rotate({ opensBucket })).rejects.toThrow('cut off');
+        expect((await rotate()).retired).toBe(accessKeyId);
+        await expectOneKey(accessKeyId);
+      });
+
+      test('cut off while it waits for the API: both keys work meanwhile', async () => {
+        const before = await configure();
+        const secretBefore = new Secret(await storedSecret());
+        await expect(rotate({ untilTakenUp: cut })).rejects.toThrow('cut off');
+        expect(await garage.opensBucket(before, secretBefore)).toBe(true);
+        const { accessKeyId } = await configure();
+        expect(await garage.opensBucket({ ...before, accessKeyId }, new Secret(await storedSecret()))).toBe(
+          true,
+        );
+        expect((await garageStatus(database.db, () => garage.admin)).rotating).toBe(true);
+        await rotate();
+        expect(await expectOneKey(before.accessKeyId)).toBe(accessKeyId);
+      });
+
+      test('before there is one: refused', async () => {
+        await expect(rotate()).rejects.toMatchObject({
+          code: 'NO_GARAGE_KEY',
+          hint: './operator.sh config garage',
+        });
+      });
+
+      test('an unreachable Garage is an answer of status', async () => {
+        await configure();
+        const nobody = garageAdmin('http://127.0.0.1:9', new Secret('e'.repeat(64)));
+        expect(await garageStatus(database.db, () => nobody)).toMatchObject({
+          reachable: false,
+          reason: expect.stringContaining("can't be reached"),
+          bucket: null,
+        });
+      });
     });
 
     test('what is not there is null, not an error', async () => {

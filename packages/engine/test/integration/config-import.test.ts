@@ -11,6 +11,8 @@ import { type ConfigurationDocument, toYaml } from '../../src/config/document.ts
 import { exportConfiguration } from '../../src/config/document-export.ts';
 import { type ImportOptions, importConfiguration } from '../../src/config/document-import.ts';
 import { parseConfiguration } from '../../src/config/document-parse.ts';
+import { probeTargets } from '../../src/config/document-probe.ts';
+import { resolveSecrets } from '../../src/config/document-secrets.ts';
 import { setEmbedding } from '../../src/config/embedding.ts';
 import { configureFileStore } from '../../src/config/file-store.ts';
 import { configureObjectStore } from '../../src/config/garage.ts';
@@ -161,6 +163,23 @@ describe('config import and export', () => {
       { numRuns: process.env.KG_TEST_FULL ? 200 : 12 },
     );
   }, 600_000);
+
+  test('several imports at once are one change', async () => {
+    const results = await Promise.all(Array.from({ length: 5 }, () => load(WHOLE)));
+    expect(results.filter(({ changed }) => changed)).toHaveLength(1);
+    expect(await save()).toBe(WHOLE);
+    expect(new Set((await history()).map((row) => row.change_id)).size).toBe(2); // the object store, and the rest
+  });
+
+  test('with another encryption key nothing is written', async () => {
+    await load(WHOLE);
+    const before = await rows();
+    const other = WHOLE.replace('role: user', 'role: admin');
+    await expect(load(other, { encryptionKey: new Secret('b2'.repeat(32)) })).rejects.toMatchObject({
+      name: 'WrongEncryptionKey',
+    });
+    expect(await rows()).toEqual(before);
+  });
 
   test('the changes are told, secrets by fingerprint', async () => {
     await load(WHOLE);
@@ -432,6 +451,23 @@ settings:
         code: 'STORE_IN_USE',
       });
     });
+  });
+
+  test('what is tested has the key of the file, or else the stored one', async () => {
+    await load(WHOLE);
+    const { document } = read(`version: 1
+ai: {providers: {local: {}, openai: {}, vllm: {model: m, baseUrl: "http://gpu:8000/v1/"}, ollama: {model: m}}}
+embedding: {providers: {local: {}, ollama: {}}}
+apiKeys: {vllm: {env: KG_VLLM}, anthropic: {env: KG_VLLM}, openai-compatible: {env: KG_VLLM}}`);
+    const secrets = resolveSecrets(document, { env: { KG_VLLM: 'sk-vllm' }, root });
+    const targets = await probeTargets(database.db, document, { encryptionKey, secrets, host: 'localhost' });
+    expect(targets.map(({ key, ...target }) => ({ ...target, key: key?.reveal() ?? null }))).toEqual([
+      { provider: 'openai', baseUrl: 'https://api.openai.com/v1', model: 'gpt-5-mini', key: 'sk-test-1' },
+      { provider: 'vllm', baseUrl: 'http://gpu:8000/v1', model: 'm', key: 'sk-vllm' },
+      { provider: 'ollama', baseUrl: 'http://localhost:11434/v1', model: 'm', key: null },
+      { provider: 'ollama', baseUrl: 'http://localhost:11434/v1', model: 'nomic-embed-text', key: null },
+      { provider: 'anthropic', baseUrl: 'https://api.anthropic.com', model: null, key: 'sk-vllm' },
+    ]);
   });
 
   test('embeddings that would not fit are kept unless said otherwise', async () => {

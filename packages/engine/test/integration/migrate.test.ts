@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { openSession } from '../../src/database/session.ts';
 import { migrate } from '../../src/migrations/migrate.ts';
+import { messySqlContract } from '../contract/messy-sql.ts';
 import { migration, migrationContract } from '../contract/migrations.ts';
 import { type EmbeddedDatabase, emptyDatabase } from '../embedded-database.ts';
 
@@ -26,6 +27,7 @@ async function cleared() {
 
 // The same on the image's PostgreSQL: test/e2e/database-contract.test.ts.
 migrationContract('an embedded database', cleared);
+messySqlContract('an embedded database', cleared);
 
 test('two runners on the one session of an embedded database: each file is applied once', async () => {
   const [one, two] = [await cleared(), { session: await openSession(database.settings) }];

@@ -7,6 +7,10 @@ objectStoreContract('the fake Garage', async () => {
   return {
     admin,
     secretOf: async (accessKeyId) => state.keys.get(accessKeyId)?.secret,
+    keyIds: async () => [...state.keys.keys()],
+    opensBucket: async ({ accessKeyId, bucket }, secret) =>
+      state.keys.get(accessKeyId)?.secret === secret.reveal() &&
+      (state.buckets.get(bucket)?.has(accessKeyId) ?? false),
     close: async () => undefined,
   };
 });

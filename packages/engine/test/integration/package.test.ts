@@ -106,6 +106,17 @@ describe('the package', () => {
     });
   });
 
+  test('migrate new and migrate lint need no database and no checkout: the parser is in the package', async () => {
+    const { run, folder } = await place('own migrations');
+    const made = await run(['migrate', 'new', 'Add orders', '--dir', 'db']);
+    expect(made).toMatchObject({ code: 0, stdout: `${join('db', '000001_add_orders.sql')}\n` });
+    expect(await run(['migrate', 'lint', '--dir', 'db'])).toMatchObject({ code: 0 });
+    await writeFile(join(folder, 'db/000001_add_orders.sql'), '-- kind: expand\nTRUNCATE app.orders;\n');
+    const { code, stdout } = await run(['migrate', 'lint', '--dir', 'db', '--json']);
+    expect(code).toBe(8);
+    expect(JSON.parse(stdout).data.findings).toMatchObject([{ rule: 'ban-truncate', line: 2, column: 1 }]);
+  });
+
   test('nothing is made by looking: without data each command says what to do', async () => {
     const { run, folder } = await place('empty');
     for (const args of [['migrate'], ['config', 'show'], ['config', 'embedding', 'local']])

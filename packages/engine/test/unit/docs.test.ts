@@ -1,5 +1,15 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import {
+  AI_PROVIDER_FACTS,
+  type AiProviderFacts,
+  describeSetting,
+  SETTINGS,
+  type SettingDeclaration,
+} from '@kg-operator/config';
+import ConfigImport from '../../src/commands/config/import.ts';
+import { toYaml } from '../../src/config/document.ts';
+import { parseConfiguration } from '../../src/config/document-parse.ts';
 import { EXIT } from '../../src/model/errors.ts';
 
 const repository = new URL('../../../../', import.meta.url);
@@ -20,6 +30,104 @@ describe('README.md', () => {
     const readme = read('README.md');
     expect(topics.length).toBeGreaterThan(5);
     for (const topic of topics) expect(readme).toMatch(new RegExp(`\`(?:npx kg-operator )?${topic}\\b`));
+  });
+});
+
+describe('docs/configuration.md', () => {
+  const docs = read('docs/configuration.md');
+  const cell = (text: string | null) => (text === null ? 'to be given' : `\`${text}\``);
+
+  test('lists every setting as it is declared, and no other', () => {
+    const rows = Object.entries<SettingDeclaration>(SETTINGS).map(
+      ([name, declared]) =>
+        `| \`${name}\` | ${declared.default} | ${describeSetting(declared)} | ${declared.description} |`,
+    );
+    const [, table = ''] = docs.split('| setting | default | can be | is |\n|---|---|---|---|\n');
+    expect(table.slice(0, table.indexOf('\n\n')).split('\n')).toEqual(rows);
+  });
+
+  test('lists every AI provider as it is declared, and no other', () => {
+    const rows = Object.entries<AiProviderFacts>(AI_PROVIDER_FACTS).map(([name, facts]) =>
+      facts.protocol === 'rules'
+        ? `| \`${name}\` | inside the API |  | ${facts.key} |`
+        : `| \`${name}\` | ${cell(facts.baseUrl)} | ${cell(facts.model)} | ${facts.key} |`,
+    );
+    const [, table = ''] = docs.split('| provider | address | model | key |\n|---|---|---|---|\n');
+    expect(table.slice(0, table.indexOf('\n\n')).split('\n')).toEqual(rows);
+  });
+
+  test('its example is a configuration file as export writes it', () => {
+    const [, example = ''] = /^```yaml\n(.*?)^```$/ms.exec(docs) ?? [];
+    const { document } = parseConfiguration(new TextEncoder().encode(example), 'example');
+    expect(toYaml(document)).toBe(example);
+  });
+
+  test('names every command and every flag of import', () => {
+    const topics = readdirSync(new URL('packages/engine/src/commands/config/', repository)).map((name) =>
+      name.replace(/\.ts$/, ''),
+    );
+    for (const topic of topics) expect(docs).toMatch(new RegExp(`\\b${topic}\\b`));
+    const flags = Object.keys(ConfigImport.flags);
+    expect(flags.length).toBeGreaterThan(5);
+    for (const flag of flags) expect(docs).toContain(`--${flag}`);
+  });
+
+  test('every command it shows is one, with flags that it has', () => {
+    const shown = [...docs.matchAll(/^\.\/operator\.sh config (.*)$/gm)].map(([, words = '']) => words);
+    expect(shown.length).toBeGreaterThan(15);
+    for (const words of shown) {
+      const source = commandSource(words.replace(/ {2,}#.*$/, '').split(' '));
+      for (const [, flag = ''] of words.matchAll(/ --([a-z-]+)/g))
+        expect([words, source.includes(flag) || SHARED_FLAGS.includes(flag)]).toEqual([words, true]);
+    }
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\(([^)#]+)\)/g))
+      expect([target, existsSync(new URL(`docs/${target}`, repository))]).toEqual([target, true]);
+  });
+});
+
+/** Flags that several commands have from one place. */
+const SHARED_FLAGS = ['from-env', 'from-file', 'from-stdin', 'test', 'force', 'no-test', 'json', 'yes'];
+
+/** The source of the command that these words begin with. @throws where there is none */
+function commandSource([topic = '', ...rest]: string[]): string {
+  const folder = `packages/engine/src/commands/config/${topic}`;
+  const candidates = [`${folder}/${rest[0]}.ts`, `${folder}/index.ts`, `${folder}.ts`];
+  const found = candidates.find((path) => existsSync(new URL(path, repository)));
+  if (!found) throw new Error(`there is no command config ${topic}`);
+  return read(found);
+}
+
+describe('docs/migrations.md', () => {
+  const docs = read('docs/migrations.md');
+  const sources = (folder: string) =>
+    readdirSync(new URL(`packages/engine/src/${folder}/`, repository))
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => read(`packages/engine/src/${folder}/${name}`))
+      .join('\n');
+
+  test('explains every code that a migration can fail with', () => {
+    const thrown = sources('migrations').matchAll(
+      /(?:OperatorError|super)\(\s*'([A-Z_]+)'|\bcode: '([A-Z_]+)'/g,
+    );
+    const codes = new Set([...thrown].map(([, first, second]) => first ?? second));
+    expect(codes.size).toBeGreaterThan(20);
+    for (const code of codes) expect(docs).toMatch(new RegExp(`^\\| \`${code}\` \\| \\d`, 'm'));
+  });
+
+  test('names every command, every flag of migrate and every key of the header', () => {
+    const commands = readdirSync(new URL('packages/engine/src/commands/migrate/', repository))
+      .map((name) => name.replace(/\.ts$/, ''))
+      .filter((name) => name !== 'index');
+    for (const command of commands) expect(docs).toContain(`\`migrate ${command}`);
+    const flags = read('packages/engine/src/commands/migrate/index.ts').matchAll(
+      /^ {4}'?([a-z-]+)'?: (?:Flags|duration)/gm,
+    );
+    for (const [, flag] of flags) expect(docs).toContain(`--${flag}`);
+    for (const key of ['kind', 'transaction', 'timeout', 'lock-timeout', 'description'])
+      expect(docs).toContain(`| \`${key}\` |`);
   });
 });
 

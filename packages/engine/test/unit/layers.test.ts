@@ -31,6 +31,32 @@ describe('assessLayers', () => {
     expect(assessLayers(wrong)[0]?.summary).toContain('0011223344556677');
   });
 
+  test('a key that is being rotated is right by its old name, too', () => {
+    const rotated = runningPlatform();
+    if (rotated.database.reachable && rotated.database.config)
+      Object.assign(rotated.database.config, {
+        keyId: 'eeeeeeeeeeeeeeee',
+        previousKeyId: '0011223344556677',
+      });
+    expect(oks(rotated)).toEqual([true, true, true, true]);
+    expect(assessLayers(rotated)[0]?.summary).toContain('being rotated to eeeeeeeeeeeeeeee');
+  });
+
+  test('a credential that does not open is named with what sets it anew; with a wrong key, only the key is', () => {
+    const damaged = runningPlatform();
+    const finding = {
+      problem: 'the stored credential "openai" is damaged',
+      fix: './operator.sh config api-key openai',
+    };
+    if (damaged.database.reachable) damaged.database.config?.unreadable.push(finding);
+    expect(oks(damaged)).toEqual([true, true, false, true]);
+    expect(assessLayers(damaged)[2]?.summary).toBe(finding.problem);
+    expect(nextCommands(damaged)).toEqual([finding.fix]);
+    const wrong = { ...damaged, encryptionKeyId: 'ffffffffffffffff' };
+    expect(nextCommands(wrong)).toEqual(['restore the .env that belongs to this database']);
+    expect(assessLayers(wrong)[2]?.summary).not.toContain('damaged');
+  });
+
   test('pending migrations and an unhealthy application are named', () => {
     const pending = runningPlatform();
     pending.database = {

@@ -1,7 +1,13 @@
 import { readConfigState } from '@kg-operator/config';
 import { Args, Flags } from '@oclif/core';
 import { ConfigCommand } from '../../cli/config-command.ts';
-import { describeKept, importFile, readConfigurationFile, testFile } from '../../cli/import-file.ts';
+import {
+  describeKept,
+  importFile,
+  passedOnFlag,
+  readConfigurationFile,
+  testFile,
+} from '../../cli/import-file.ts';
 import { describeChanges } from '../../config/document-diff.ts';
 import type { ImportResult } from '../../config/document-import.ts';
 import type { ProbeResult } from '../../config/probe.ts';
@@ -34,11 +40,7 @@ export default class ConfigImport extends ConfigCommand {
     }),
     force: Flags.boolean({ description: 'import even if a test fails', dependsOn: ['test'] }),
     'discard-embeddings': Flags.boolean({ description: 'delete stored vectors that would no longer fit' }),
-    'from-env': Flags.string({
-      description: 'pass on this variable, whose name does not begin with KG_; may be given several times',
-      helpValue: 'NAME',
-      multiple: true,
-    }),
+    ...passedOnFlag,
   };
 
   async run(): Promise<

@@ -1,35 +1,26 @@
 // Who begins and ends the transaction, and what is left behind in the session.
 import type { Node } from 'libpg-query';
+import { isTransactionControl } from '../../migrations/preflight.ts';
+import { mustBeAlone } from '../../migrations/units.ts';
 import type { LintFile, Rule } from '../rule.ts';
 import { alterations, as, functionOf, option, parts, statementsOf, stringOf, within } from '../tree.ts';
 
 const transactionNesting: Rule = {
   name: 'transaction-nesting',
   severity: 'error',
-  finds:
-    '`BEGIN`, `COMMIT`, `ROLLBACK` or `PREPARE TRANSACTION` in a file without `transaction: own`, or left open in one with it',
-  why: 'it ends the transaction in which the runner records the file, so that a failure after it leaves half of the file applied',
+  finds: '`BEGIN`, `COMMIT`, `ROLLBACK` or `PREPARE TRANSACTION` in a file without `transaction: own`',
+  why: 'it ends the transaction in which the runner records the file, so that a failure after it would leave half of the file applied; migrate refuses it',
   instead: 'remove BEGIN and COMMIT: the runner puts them around the file',
   *check(file) {
-    const found = [...statementsOf(file, 'TransactionStmt')].filter(
-      ({ node }) => !WITHIN.has(node.kind ?? ''),
-    );
-    if (file.transaction !== 'own') {
-      for (const { statement } of found)
+    if (file.transaction !== 'whole') return;
+    for (const statement of file.statements)
+      if (isTransactionControl(statement.node))
         yield {
           at: statement,
-          message: `${firstWords(statement.text)} in a file whose transaction is the runner's`,
+          message: `${firstWords(statement.text, 1)} in a file whose transaction is the runner's`,
         };
-      return;
-    }
-    const last = found.at(-1);
-    if (last && BEGINS.has(last.node.kind ?? ''))
-      yield { at: last.statement, message: 'the transaction that begins here is never committed' };
   },
 };
-
-const WITHIN = new Set(['TRANS_STMT_SAVEPOINT', 'TRANS_STMT_RELEASE', 'TRANS_STMT_ROLLBACK_TO']);
-const BEGINS = new Set(['TRANS_STMT_BEGIN', 'TRANS_STMT_START']);
 
 const banInTransaction: Rule = {
   name: 'ban-in-transaction',
@@ -55,7 +46,8 @@ const needlessTransactionNone: Rule = {
   instead: 'remove the line from the header',
   *check(file) {
     const needed = file.statements.some(
-      ({ node }) => outsideTransaction(node) || (file.transaction === 'own' && as(node, 'TransactionStmt')),
+      (statement) =>
+        mustBeAlone(statement) || (file.transaction === 'own' && isTransactionControl(statement.node)),
     );
     if (file.transaction !== 'whole' && !needed)
       yield {
@@ -72,13 +64,9 @@ const mixedTransactionNone: Rule = {
   why: 'it stays applied when a later statement of the file fails',
   instead: 'leave only what demands it in this file, and put the rest into the one before or after',
   *check(file) {
-    if (file.transaction !== 'none' || !file.statements.some(({ node }) => outsideTransaction(node))) return;
+    if (file.transaction !== 'none' || !file.statements.some(mustBeAlone)) return;
     for (const statement of file.statements)
-      if (
-        !outsideTransaction(statement.node) &&
-        !as(statement.node, 'VariableSetStmt') &&
-        !as(statement.node, 'TransactionStmt')
-      )
+      if (!mustBeAlone(statement) && !as(statement.node, 'VariableSetStmt'))
         yield { at: statement, message: `${firstWords(statement.text)} needs no "transaction: none"` };
   },
 };

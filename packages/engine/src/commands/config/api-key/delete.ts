@@ -21,7 +21,7 @@ export default class ConfigApiKeyDelete extends ConfigCommand {
     const use = (await usesOfKeys(db)).get(provider);
     // Without a terminal the refusal below says what needs it.
     if (use !== undefined && this.interactive)
-      await this.confirm(`${use} needs this key, and the platform is incomplete without it. Delete it?`);
+      await this.confirm(`This is the key of ${use}; without it the platform is incomplete. Delete it?`);
     await deleteApiKey(db, {
       provider,
       evenIfNeeded: this.globals.yes || (use !== undefined && this.interactive),

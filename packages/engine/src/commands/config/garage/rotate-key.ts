@@ -1,6 +1,6 @@
-import type { ObjectStoreSettings, Secret } from '@kg-operator/config';
 import { ConfigCommand } from '../../../cli/config-command.ts';
 import { rotateGarageKey } from '../../../config/garage-key.ts';
+import { opensBucket } from '../../../config/opens-bucket.ts';
 import { probe } from '../../../run/execute.ts';
 import { takeLock } from '../../../run/lock.ts';
 import { waitFor } from '../../../run/wait.ts';
@@ -19,8 +19,12 @@ export default class ConfigGarageRotateKey extends ConfigCommand {
   async run(): Promise<{ accessKeyId: string; retired: string }> {
     await this.parse(ConfigGarageRotateKey);
     const db = await this.database();
-    const { stateDirectory } = this.context.settings;
-    const release = await takeLock(stateDirectory, `${this.config.bin} ${this.commandName()}`);
+    const { mode, stateDirectory } = this.context.settings;
+    // An embedded database is behind that lock already, and has one user.
+    const lock = mode === 'containers';
+    const release = lock
+      ? await takeLock(stateDirectory, `${this.config.bin} ${this.commandName()}`)
+      : undefined;
     try {
       const rotated = await rotateGarageKey(db, this.context.garage(), {
         encryptionKey: this.encryptionKey,
@@ -32,7 +36,7 @@ export default class ConfigGarageRotateKey extends ConfigCommand {
       this.answer(`Object storage uses key ${rotated.accessKeyId}; ${rotated.retired} is deleted.`);
       return rotated;
     } finally {
-      await release();
+      await release?.();
     }
   }
 
@@ -58,22 +62,5 @@ export default class ConfigGarageRotateKey extends ConfigCommand {
       (line) => this.say(line),
       () => probe(this.context, 'api', `${settings.gateway.api}/ready`),
     );
-  }
-}
-
-/** @throws Error when the store can't be asked */
-async function opensBucket(settings: ObjectStoreSettings, secretAccessKey: Secret): Promise<boolean> {
-  const { configuredObjects } = await import('@kg-operator/api');
-  const objects = await configuredObjects({ ...settings, secretAccessKey }, null);
-  try {
-    await objects.check();
-    return true;
-  } catch (error) {
-    const status = (error as { cause?: { $metadata?: { httpStatusCode?: number } } }).cause?.$metadata
-      ?.httpStatusCode;
-    if (status === 401 || status === 403) return false;
-    throw error;
-  } finally {
-    objects.close();
   }
 }

@@ -1,0 +1,1 @@
+CREATE TABLE app.last (id int); -- and a comment without a newline; here

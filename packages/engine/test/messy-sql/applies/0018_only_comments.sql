@@ -1,0 +1,2 @@
+-- nothing to do any more; see 0019
+/* COMMIT; */

@@ -1,0 +1,3 @@
+CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN END; $$;
+
+  COMMIT;

@@ -1,0 +1,3 @@
+SELECT 1 /* ; */ ; /* it's ; nested /* ; */ */ -- and 'this'
+  	CoMmIt
+;

@@ -1,0 +1,3 @@
+CREATE TABLE t (id int);
+\connect other_database
+CREATE TABLE u (id int);

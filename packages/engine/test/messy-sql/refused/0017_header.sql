@@ -1,0 +1,2 @@
+-- kind: expanding
+SELECT 1;

@@ -1,0 +1,3 @@
+-- kind: expand
+-- transactoin: none
+SELECT 1;
