@@ -70,6 +70,13 @@ export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after'
         state.writes += 1;
         return { id: `id-${alias}` };
       }),
+    listBuckets: () =>
+      call('listBuckets', () => [...state.buckets.keys()].map((alias) => ({ id: `id-${alias}`, alias }))),
+    deleteBucket: (id) =>
+      call('deleteBucket', () => {
+        state.buckets.delete(id.slice(3));
+        state.writes += 1;
+      }),
     allowKey: (bucketId, accessKeyId) =>
       call('allowKey', () => {
         state.buckets.get(bucketId.slice(3))?.add(accessKeyId);

@@ -3,6 +3,8 @@ import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { reportOf } from '../../src/checks/report.ts';
 import type { StepKind } from '../../src/model/plan.ts';
+import { planBackup } from '../../src/plan/backup.ts';
+import { planRestore } from '../../src/plan/restore.ts';
 import { planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
 import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
@@ -30,6 +32,11 @@ describe('the JSON schemas describe what is printed', () => {
       planStart(one, { infrastructure: true, application: true }),
       planStop(one, { keepInfrastructure: false, services: [] }),
     ]);
+    for (const one of observed) {
+      for (const only of [null, 'database', 'objects', 'config'] as const)
+        plans.push(planRestore(one, { backup: 'b', only, incoming: 'i', outgoing: 'o', bucket: 'n' }));
+      plans.push(planBackup({ id: 'b', verify: true, copyTo: ['elsewhere'], prune: true }));
+    }
     for (const plan of plans) expect(complaints(validate, plan)).toEqual([]);
     const kinds: Record<StepKind, boolean> = {
       'compose-up': true,
@@ -40,6 +47,14 @@ describe('the JSON schemas describe what is printed', () => {
       'configure-object-store': true,
       'require-configuration': true,
       probe: true,
+      'write-backup': true,
+      'verify-backup': true,
+      'copy-backup': true,
+      'prune-backups': true,
+      'load-backup': true,
+      'swap-database': true,
+      'restore-objects': true,
+      'restore-configuration': true,
     };
     expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(
       new Set(Object.keys(kinds)),
