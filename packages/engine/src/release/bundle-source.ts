@@ -136,7 +136,8 @@ async function* membersOf(
   try {
     for await (const entry of extract) {
       const { name, size = 0, type } = entry.header;
-      if (type === 'file') yield { name: name.replace(/^(?:\.\/)+/, ''), size, body: entry as AsyncIterable<Uint8Array> };
+      if (type === 'file')
+        yield { name: name.replace(/^(?:\.\/)+/, ''), size, body: entry as AsyncIterable<Uint8Array> };
       else if (type !== 'directory' && !links) throw invalid(path, `${name} is no plain file`);
       entry.resume();
     }

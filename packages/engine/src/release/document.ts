@@ -27,24 +27,38 @@ export function parseDocument<T extends { schemaVersion: number }>(
   read: Read<T>,
   check: (document: T) => Problems,
 ): T {
-  if (bytes.length > DOCUMENT_LIMIT) throw invalid(name, [`it is larger than ${DOCUMENT_LIMIT} bytes`]);
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (error) {
-    throw invalid(name, [`it is not JSON: ${messageOf(error)}`]);
-  }
+  const value = parseJson(bytes, name);
   const version = (value as { schemaVersion?: unknown } | null)?.schemaVersion;
   if (Number.isSafeInteger(version) && Number(version) > 1)
     throw new OperatorError('MANIFEST_TOO_NEW', `${name} has schemaVersion ${version}, this engine reads 1`, {
       exitCode: EXIT.precondition,
       hint: 'use a newer engine',
     });
+  return readShape(value, name, read, check);
+}
+
+/** A parsed document as what it should be. @throws OperatorError MANIFEST_INVALID with every problem */
+export function readShape<T>(
+  value: unknown,
+  name: string,
+  read: Read<T>,
+  check: (document: T) => Problems,
+): T {
   const problems: Problems = [];
   const document = read(value, '', problems);
   if (problems.length === 0) problems.push(...check(document));
   if (problems.length > 0) throw invalid(name, problems);
   return document;
+}
+
+/** @throws OperatorError MANIFEST_INVALID for what is larger than DOCUMENT_LIMIT, or no JSON in UTF-8 */
+export function parseJson(bytes: Uint8Array, name: string): unknown {
+  if (bytes.length > DOCUMENT_LIMIT) throw invalid(name, [`it is larger than ${DOCUMENT_LIMIT} bytes`]);
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw invalid(name, [`it is not JSON: ${messageOf(error)}`]);
+  }
 }
 
 /** As documents are written: two blanks, members in the order they were put, one line feed at the end. */

@@ -96,7 +96,7 @@ const IMAGE_NAME =
 
 export const version = text(VERSION, 'a version such as 1.4.0');
 const digest = text(DIGEST, 'sha256: and 64 hexadecimal digits');
-const migrationId = text(MIGRATION_ID, 'the id of a migration such as 0001_platform');
+export const migrationId = text(MIGRATION_ID, 'the id of a migration such as 0001_platform');
 const plainVersion = text(/^\d{1,6}\.\d{1,6}\.\d{1,6}$/, 'a version such as 2.24.4');
 const apiVersion = text(/^\d{1,3}\.\d{1,4}$/, 'an API version such as 1.44');
 

@@ -1,5 +1,11 @@
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { type Channels, findRelease, freshnessProblem, parseChannels } from './channels.ts';
+import {
+  type Channels,
+  findRelease,
+  freshnessProblem,
+  type ListedRelease,
+  parseChannels,
+} from './channels.ts';
 import { CHANNELS, DOCUMENT_LIMIT, releaseName, SIGNATURE_LIMIT, sha256, signatureName } from './document.ts';
 import { readTrustedKeys, type TrustedKeys } from './keys.ts';
 import { parseRelease, type ReleaseManifest } from './manifest.ts';
@@ -88,18 +94,36 @@ export async function fetchRelease(
 ): Promise<ReleaseManifest> {
   const listed = findRelease(releases, yanked, version);
   const name = releaseName(version);
-  const kept = await room.store.readRelease(version);
-  // Published anew, changed here, or signed with a key that was revoked since: then it is fetched.
-  const isKept =
-    kept !== null &&
-    sha256(kept.bytes) === listed.sha256 &&
-    isSigned(name, kept.bytes, kept.signatures, room.keys);
-  const signed = isKept ? kept : await readSigned(source, name);
+  const kept = await goodCopy(room, listed);
+  const signed = kept ?? (await readSigned(source, name));
   verifySignatures(name, signed.bytes, signed.signatures, room.keys);
   requireSum(name, signed.bytes, listed.sha256);
   const release = parseOwn(signed.bytes, version);
-  if (!isKept) await room.store.writeRelease(version, signed);
+  if (!kept) await room.store.writeRelease(version, signed);
   return release;
+}
+
+/** The release.json that are kept of those that are listed, by version, without the network. @throws OperatorError MANIFEST_INVALID */
+export async function keptReleases(
+  room: ReleaseRoom,
+  { releases }: Channels,
+): Promise<Map<string, ReleaseManifest>> {
+  const found = new Map<string, ReleaseManifest>();
+  for (const listed of releases) {
+    const kept = await goodCopy(room, listed);
+    if (kept) found.set(listed.version, parseOwn(kept.bytes, listed.version));
+  }
+  return found;
+}
+
+/** Null for what was published anew, changed here, or signed with a key that was revoked since: it is to be fetched. */
+async function goodCopy(
+  { store, keys }: ReleaseRoom,
+  { version, sha256: sum }: ListedRelease,
+): Promise<SignedBytes | null> {
+  const kept = await store.readRelease(version);
+  if (!kept || sha256(kept.bytes) !== sum) return null;
+  return isSigned(releaseName(version), kept.bytes, kept.signatures, keys) ? kept : null;
 }
 
 /**
