@@ -107,7 +107,8 @@ function parseSaved(text: string, path: string): BundledImage[] {
     throw invalid(path, `manifest.json of ${IMAGES}: ${messageOf(error)}`);
   }
   if (!Array.isArray(list)) throw invalid(path, `manifest.json of ${IMAGES} is no list`);
-  return list.map(({ Config, RepoTags }: { Config?: unknown; RepoTags?: unknown }) => {
+  return list.map((image: { Config?: unknown; RepoTags?: unknown } | null) => {
+    const { Config, RepoTags } = image ?? {};
     // `blobs/sha256/HEX` in an OCI layout, `HEX.json` in the older archive.
     const [, hex] = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json)?$/.exec(String(Config)) ?? [];
     if (!hex) throw invalid(path, `manifest.json of ${IMAGES} names no configuration by its digest`);
@@ -137,16 +138,28 @@ async function* membersOf(
     for await (const entry of extract) {
       const { name, size = 0, type } = entry.header;
       if (type === 'file')
-        yield { name: name.replace(/^(?:\.\/)+/, ''), size, body: entry as AsyncIterable<Uint8Array> };
+        yield {
+          name: name.replace(/^(?:\.\/)+/, ''),
+          size,
+          body: bodyOf(entry as AsyncIterable<Uint8Array>, path),
+        };
       else if (type !== 'directory' && !links) throw invalid(path, `${name} is no plain file`);
       entry.resume();
     }
     await fed;
   } catch (error) {
-    throw error instanceof OperatorError ? error : invalid(path, messageOf(error), error);
+    throw asInvalid(path, error);
   } finally {
     extract.destroy();
     source.destroy();
+  }
+}
+
+async function* bodyOf(entry: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* entry;
+  } catch (error) {
+    throw asInvalid(path, error);
   }
 }
 
@@ -154,6 +167,10 @@ async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of body) chunks.push(chunk);
   return Buffer.concat(chunks);
+}
+
+function asInvalid(path: string, error: unknown): unknown {
+  return error instanceof OperatorError ? error : invalid(path, messageOf(error), error);
 }
 
 function invalid(path: string, why: string, cause?: unknown): OperatorError {

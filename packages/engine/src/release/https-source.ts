@@ -2,6 +2,7 @@ import http from 'node:http';
 import https from 'node:https';
 import type { Clock } from '../adapters/clock.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
+import { throwIfInterrupted } from '../run/wait.ts';
 import { missing, type ReleaseSource, tooLarge } from './source.ts';
 
 const ATTEMPTS = 4;
@@ -54,11 +55,12 @@ export function httpsSource(address: string, options: HttpsOptions): ReleaseSour
         try {
           return await attempt(name, limit);
         } catch (error) {
-          if (signal?.aborted) throw error;
+          if (signal) throwIfInterrupted(signal);
           if (!isTemporary(error))
             throw error instanceof OperatorError ? error : unreachable(base, error, tried);
           if (tried === ATTEMPTS) throw unreachable(base, error, tried);
           await clock.sleep(pauseAfter(error, tried));
+          if (signal) throwIfInterrupted(signal);
         }
       }
     },

@@ -1,10 +1,13 @@
 import { OperatorError } from '../model/errors.ts';
 import { type Channels, freshnessProblem } from './channels.ts';
 import { CHANNELS, releaseName, sha256 } from './document.ts';
+import type { TrustedKeys } from './keys.ts';
 import type { ReleaseManifest, ReleaseMigration } from './manifest.ts';
 import { findPath, rollbackTargets } from './path.ts';
 import type { Published, PublishedRelease } from './published.ts';
 import { isSchemaAccepted } from './schema.ts';
+import { readSigned, verifySignatures } from './signature.ts';
+import type { ReleaseSource } from './source.ts';
 import { compareVersions, isPrerelease } from './version.ts';
 
 /** Something that would harm an installation if it were published. */
@@ -28,6 +31,7 @@ export const RELEASE_RULES = {
   'migrations-order': 'the migrations of a release do not begin with those of the release before',
   'migrations-differ': 'the newest release does not list the migrations of the folder',
   'rollback-schema': 'rollbackTo includes a version that does not run on the schema of the release',
+  signature: 'a signature is missing, or none is by a key that the engine trusts',
 } as const;
 export type ReleaseRule = keyof typeof RELEASE_RULES;
 
@@ -55,6 +59,26 @@ export function lintReleases(input: LintInput): ReleaseFinding[] {
     ...schemaFindings(manifests, input),
     ...rollbackFindings(channels, manifests),
   ];
+}
+
+/** Whether every document is signed as installations want it. */
+export async function lintSignatures(
+  source: ReleaseSource,
+  { channels, releases }: Published,
+  keys: TrustedKeys,
+): Promise<ReleaseFinding[]> {
+  const found: ReleaseFinding[] = [];
+  const names = releases.map(({ manifest }) => releaseName(manifest.version));
+  for (const name of [...(channels ? [CHANNELS] : []), ...names]) {
+    try {
+      const { bytes, signatures } = await readSigned(source, name);
+      verifySignatures(name, bytes, signatures, keys);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      found.push(finding('signature', name, [error.message, ...error.details].join('; ')));
+    }
+  }
+  return found;
 }
 
 function differences(channels: Channels, releases: PublishedRelease[]): ReleaseFinding[] {

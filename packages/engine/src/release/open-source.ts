@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../adapters/clock.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { bundleSource } from './bundle-source.ts';
 import { httpsSource } from './https-source.ts';
+import type { ReleaseRoom } from './room.ts';
 import { directorySource, type ReleaseSource } from './source.ts';
 
 export interface SourceOptions {
@@ -26,4 +27,14 @@ export async function openSource(address: string, options: SourceOptions = {}): 
       cause: error,
     });
   }
+}
+
+/** `KG_RELEASES`, or where the last list came from. @throws OperatorError SOURCE_MISSING */
+export async function usualSource(room: ReleaseRoom, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  const address = env.KG_RELEASES || (await room.store.readLast())?.source;
+  if (address) return address;
+  throw new OperatorError('SOURCE_MISSING', 'nobody said yet where releases come from', {
+    exitCode: EXIT.usage,
+    hint: 'name it: ./operator.sh versions --from https://…, or a folder, or a bundle; afterwards it is remembered',
+  });
 }

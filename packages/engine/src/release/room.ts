@@ -6,10 +6,10 @@ import {
   type ListedRelease,
   parseChannels,
 } from './channels.ts';
-import { CHANNELS, DOCUMENT_LIMIT, releaseName, SIGNATURE_LIMIT, sha256, signatureName } from './document.ts';
+import { CHANNELS, releaseName, sha256 } from './document.ts';
 import { readTrustedKeys, type TrustedKeys } from './keys.ts';
 import { parseRelease, type ReleaseManifest } from './manifest.ts';
-import { isSigned, requireSum, verifySignatures } from './signature.ts';
+import { isSigned, readSigned, requireSum, verifySignatures } from './signature.ts';
 import type { ReleaseSource } from './source.ts';
 import { type LastChannels, type ReleaseStore, releaseStore, type SignedBytes } from './store.ts';
 
@@ -147,12 +147,6 @@ function parseOwn(bytes: Uint8Array, version: string): ReleaseManifest {
     details: [`expected ${version}`, `actual   ${release.version}`],
     hint: 'nothing was changed; whoever publishes the releases must correct it',
   });
-}
-
-async function readSigned(source: ReleaseSource, name: string): Promise<SignedBytes> {
-  // The signatures first: without them the rest need not be fetched.
-  const signatures = await source.read(signatureName(name), SIGNATURE_LIMIT);
-  return { signatures, bytes: await source.read(name, DOCUMENT_LIMIT) };
 }
 
 /**

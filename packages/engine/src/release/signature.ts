@@ -1,7 +1,9 @@
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { sha256, signatureName } from './document.ts';
+import { DOCUMENT_LIMIT, SIGNATURE_LIMIT, sha256, signatureName } from './document.ts';
 import type { TrustedKeys } from './keys.ts';
 import { FormatError, parseSignatures, type Signature } from './minisign.ts';
+import type { ReleaseSource } from './source.ts';
+import type { SignedBytes } from './store.ts';
 
 /**
  * Checks a file against its detached signatures. One by a trusted key that is not revoked suffices, whatever else is there.
@@ -87,4 +89,11 @@ export function requireSum(name: string, bytes: Uint8Array, expected: string): v
     details: [`expected SHA-256 ${expected}`, `actual   SHA-256 ${actual}`],
     hint: 'nothing was changed: fetch it again; a mirror may hold files of different days',
   });
+}
+
+/** A document and its signatures, as a source gives them: nothing is checked yet. @throws OperatorError as ReleaseSource.read */
+export async function readSigned(source: ReleaseSource, name: string): Promise<SignedBytes> {
+  // The signatures first: without them the rest need not be fetched.
+  const signatures = await source.read(signatureName(name), SIGNATURE_LIMIT);
+  return { signatures, bytes: await source.read(name, DOCUMENT_LIMIT) };
 }

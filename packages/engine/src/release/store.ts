@@ -1,7 +1,7 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncPath } from '../backup/destination.ts';
-import { EXIT, OperatorError } from '../model/errors.ts';
+import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { releaseName, signatureName } from './document.ts';
 
 /** A document and its signatures, byte for byte. */
@@ -74,7 +74,7 @@ function parseLast(bytes: Buffer, path: string): LastChannels {
   }
 }
 
-/** Written beside, flushed, renamed. */
+/** Written beside, flushed, renamed. @throws OperatorError DISK_FULL, STATE_UNWRITABLE */
 async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const partial = `${path}.${process.pid}.partial`;
@@ -90,7 +90,16 @@ async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
     await syncPath(dirname(path));
   } catch (error) {
     await rm(partial, { force: true });
-    throw error;
+    const isFull = (error as NodeJS.ErrnoException).code === 'ENOSPC';
+    throw new OperatorError(
+      isFull ? 'DISK_FULL' : 'STATE_UNWRITABLE',
+      `${path} can't be written: ${messageOf(error)}`,
+      {
+        exitCode: EXIT.precondition,
+        hint: isFull ? 'free some space; nothing was changed' : 'check the owner and mode of the folder',
+        cause: error,
+      },
+    );
   }
 }
 
