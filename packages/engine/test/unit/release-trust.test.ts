@@ -1,7 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import type { OperatorError } from '../../src/model/errors.ts';
+import { buildRelease } from '../../src/release/build.ts';
 import { CHANNELS, releaseName, sha256, signatureName } from '../../src/release/document.ts';
+import { fetchHops, imageReferences, missingImages } from '../../src/release/hops.ts';
 import { parseTrustedKeys, readTrustedKeys, type TrustedKeys } from '../../src/release/keys.ts';
+import { parseRelease } from '../../src/release/manifest.ts';
 import {
   formatPublicKey,
   parsePublicKey,
@@ -355,6 +358,46 @@ describe('a release.json', () => {
       code: 'VERSION_UNKNOWN',
     });
     expect(source.asked).toEqual([]);
+  });
+});
+
+describe('the hops of a path', () => {
+  const chain = [...inputs, releaseInput('2.0.0', { migrations: 4 })];
+
+  test('are classified by what each of them migrates', async () => {
+    const [here, source] = [room(), memorySource(publish(chain, { keys: [key] }))];
+    const { channels } = await fetchChannels(here, source);
+    const hops = await fetchHops(here, source, channels, ['1.1.0', '2.0.0'], '0001_first');
+    expect(hops.map(({ release, ...rest }) => [release.version, rest])).toEqual([
+      ['1.1.0', { class: 'rolling', pending: ['0002_second'], contract: [] }],
+      [
+        '2.0.0',
+        { class: 'planned-downtime', pending: ['0003_third', '0004_fourth'], contract: ['0003_third'] },
+      ],
+    ]);
+    // A database that is ahead of the first hop has only the rest to do.
+    const [first] = await fetchHops(here, source, channels, ['2.0.0'], '0003_third');
+    expect(first).toMatchObject({ class: 'rolling', pending: ['0004_fourth'] });
+  });
+
+  test('say what to pull, or that there is nothing for this platform', () => {
+    const release = parseRelease(buildRelease(releaseInput('1.0.0')));
+    expect(imageReferences(release, 'linux/amd64')).toEqual({
+      api: `registry.example/kg-operator-api@sha256:${'a'.repeat(64)}`,
+      operator: `registry.example/kg-operator-operator@sha256:${'b'.repeat(64)}`,
+    });
+    expect(() => imageReferences(release, 'linux/arm64')).toThrow(
+      expect.objectContaining({ code: 'PLATFORM_UNSUPPORTED', details: ['operator: only for linux/amd64'] }),
+    );
+  });
+
+  test('are compared with the images of a bundle', () => {
+    const release = parseRelease(buildRelease(releaseInput('1.0.0')));
+    const bundled = [{ config: `sha256:${'c'.repeat(64)}`, tags: [] }];
+    // The api names only an index: it can't be told.
+    expect(missingImages(release, 'linux/amd64', bundled)).toEqual(['api']);
+    expect(missingImages(release, 'linux/arm64', bundled)).toEqual(['api', 'operator']);
+    expect(missingImages(release, 'linux/amd64', [])).toEqual(['api', 'operator']);
   });
 });
 
