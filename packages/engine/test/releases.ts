@@ -25,6 +25,12 @@ export function newSecretKeyFile(): string {
   return `untrusted comment: a key of a test\n${bytes.toString('base64')}\n`;
 }
 
+/** Base64 of a public key, as it stands in a `.pub` file. */
+export function formatPublicKey({ id, key }: Pick<SecretKey, 'id' | 'key'>): string {
+  const raw = key.export({ format: 'der', type: 'spki' }).subarray(-32);
+  return Buffer.concat([Buffer.from('Ed'), Buffer.from(id, 'hex').reverse(), raw]).toString('base64');
+}
+
 export function newKey(): SecretKey {
   return parseSecretKey(newSecretKeyFile());
 }

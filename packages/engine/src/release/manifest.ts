@@ -88,7 +88,7 @@ export interface ReleaseManifest {
   notes: string;
 }
 
-export const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const MIGRATION_ID = /^\d{4,14}_[A-Za-z0-9_-]+$/;
 /** As the reference of an image has it, without tag and digest: https://github.com/distribution/reference */
 const IMAGE_NAME =

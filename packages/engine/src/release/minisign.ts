@@ -33,11 +33,6 @@ export function parsePublicKey(base64: string): PublicKey {
   return { id: idOf(bytes.subarray(2, 10)), key: publicKeyOf(bytes.subarray(10)) };
 }
 
-/** Base64 of a public key, as it stands in a `.pub` file. */
-export function formatPublicKey({ id, key }: PublicKey): string {
-  return Buffer.concat([Buffer.from('Ed'), idBytes(id), rawOf(key)]).toString('base64');
-}
-
 /**
  * A secret key as `minisign -G -W` writes it, without a password. Its checksum is not looked at (the stock tool leaves it zero there):
  * instead its two halves must belong together.

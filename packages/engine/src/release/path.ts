@@ -55,8 +55,7 @@ function requiredStops({ installed, target, releases, yanked }: PathQuestion): S
   );
   return passed
     .toSorted((a, b) => compareVersions(a.version, b.version))
-    .map(({ version }) => replacementOf(version, target, releases, yanked))
-    .filter(({ version }) => version !== target);
+    .map(({ version }) => replacementOf(version, target, releases, yanked));
 }
 
 function replacementOf(

@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { formatPublicKey, parseSecretKey } from '../../src/release/minisign.ts';
+import { parseSecretKey } from '../../src/release/minisign.ts';
 import { type BuiltEngine, buildEngine } from '../built-engine.ts';
-import { MIGRATIONS, newSecretKeyFile, POLICY, releaseInput } from '../releases.ts';
+import { formatPublicKey, MIGRATIONS, newSecretKeyFile, POLICY, releaseInput } from '../releases.ts';
 
 /** Of Debian's package of that name; in PATH, or where KG_MINISIGN says. */
 const MINISIGN = process.env.KG_MINISIGN ?? 'minisign';

@@ -11,6 +11,8 @@ import ConfigImport from '../../src/commands/config/import.ts';
 import { toYaml } from '../../src/config/document.ts';
 import { parseConfiguration } from '../../src/config/document-parse.ts';
 import { EXIT } from '../../src/model/errors.ts';
+import { parsePolicy } from '../../src/release/build.ts';
+import { RELEASE_RULES } from '../../src/release/lint.ts';
 
 const repository = new URL('../../../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, repository), 'utf8');
@@ -128,6 +130,41 @@ describe('docs/migrations.md', () => {
     for (const [, flag] of flags) expect(docs).toContain(`--${flag}`);
     for (const key of ['kind', 'transaction', 'timeout', 'lock-timeout', 'description'])
       expect(docs).toContain(`| \`${key}\` |`);
+  });
+});
+
+describe('docs/adr/0005-releases.md', () => {
+  const docs = read('docs/adr/0005-releases.md');
+
+  test('lists every rule of release lint, and no other', () => {
+    const rows = Object.entries(RELEASE_RULES).map(([rule, finds]) => `| \`${rule}\` | ${finds} |`);
+    const [, table = ''] = docs.split('| rule | finds |\n|---|---|\n');
+    expect(table.slice(0, table.indexOf('\n\n')).split('\n')).toEqual(rows);
+  });
+
+  test('explains every code that is thrown for releases', () => {
+    const files = readdirSync(new URL('packages/engine/src/release/', repository)).map(
+      (name) => `release/${name}`,
+    );
+    const sources = [...files, 'cli/release-flags.ts']
+      .map((path) => read(`packages/engine/src/${path}`))
+      .join('\n');
+    // Codes of our own have an underscore; those of the system begin with E.
+    const codes = new Set(
+      [...sources.matchAll(/'((?!E[A-Z]+_)[A-Z]+(?:_[A-Z]+)+|DOWNGRADE)'/g)].map(([, code]) => code),
+    );
+    expect(codes.size).toBeGreaterThan(28);
+    for (const code of codes) expect(docs).toContain(`\`${code}\``);
+  });
+
+  test('its policy is one', () => {
+    const [, example = ''] = /^```json\n(.*?)^```$/ms.exec(docs) ?? [];
+    expect(parsePolicy(new TextEncoder().encode(example), 'example').acceptsOldest).toBeNull();
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\((?!https:)([^)#]+)\)/g))
+      expect([target, existsSync(new URL(`docs/adr/${target}`, repository))]).toEqual([target, true]);
   });
 });
 

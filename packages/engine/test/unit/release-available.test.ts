@@ -8,10 +8,9 @@ import { askForReleases } from '../../src/cli/ask-for-releases.ts';
 import { showAvailable } from '../../src/cli/show-available.ts';
 import type { Observation } from '../../src/model/observation.ts';
 import { installedVersion } from '../../src/release/available.ts';
-import { formatPublicKey } from '../../src/release/minisign.ts';
 import type { RunContext } from '../../src/run/context.ts';
 import { emptyHost, runningPlatform } from '../observed.ts';
-import { newKey, publish, releaseInput, writeFiles } from '../releases.ts';
+import { formatPublicKey, newKey, publish, releaseInput, writeFiles } from '../releases.ts';
 
 const key = newKey();
 const before = process.env.KG_RELEASE_KEYS;

@@ -5,13 +5,7 @@ import { CHANNELS, releaseName, sha256, signatureName } from '../../src/release/
 import { fetchHops, imageReferences, missingImages } from '../../src/release/hops.ts';
 import { parseTrustedKeys, readTrustedKeys, type TrustedKeys } from '../../src/release/keys.ts';
 import { parseRelease } from '../../src/release/manifest.ts';
-import {
-  formatPublicKey,
-  parsePublicKey,
-  parseSecretKey,
-  parseSignatures,
-  signBytes,
-} from '../../src/release/minisign.ts';
+import { parsePublicKey, parseSecretKey, parseSignatures, signBytes } from '../../src/release/minisign.ts';
 import {
   fetchChannels,
   fetchRelease,
@@ -25,7 +19,15 @@ import { signDocument } from '../../src/release/sign.ts';
 import { verifySignatures } from '../../src/release/signature.ts';
 import type { ReleaseSource } from '../../src/release/source.ts';
 import type { LastChannels, ReleaseStore, SignedBytes } from '../../src/release/store.ts';
-import { newKey, newSecretKeyFile, publish, releaseInput, signed, trust } from '../releases.ts';
+import {
+  formatPublicKey,
+  newKey,
+  newSecretKeyFile,
+  publish,
+  releaseInput,
+  signed,
+  trust,
+} from '../releases.ts';
 
 const [key, other, stranger] = [newKey(), newKey(), newKey()];
 const document = Buffer.from('a document');
