@@ -21,7 +21,7 @@ export interface AvailableVersion {
   /** The versions to walk, the last is this one; null where no upgrade gets there. */
   path: string[] | null;
   requiredStop: boolean;
-  /** Of the whole way, from the schema as it is; null: no way, or its release.json was not fetched yet. */
+  /** Of the whole way, from the schema as it is; null: no way, a schema that can't be seen, or a release.json that was not fetched. */
   class: UpgradeClass | null;
   /** Why it is unreachable or withdrawn; otherwise null. */
   reason: string | null;
@@ -54,7 +54,7 @@ interface Question {
   manifests: ReadonlyMap<string, ReleaseManifest>;
 }
 
-/** Every release, and how one gets there from what is installed. Pure. @throws OperatorError INSTALLED_UNKNOWN */
+/** Every release, and how one gets there from what is installed. Pure. */
 export function availableVersions(question: Question): AvailableVersion[] {
   const { channels } = question;
   return channels.releases
@@ -76,6 +76,8 @@ function situation(
   const gone = yanked.find((one) => one.version === version);
   if (version === installed) return { ...nothing, state: 'installed', reason: gone?.reason ?? null };
   if (gone) return { ...nothing, state: 'withdrawn', reason: gone.reason };
+  if (!isVersion(installed))
+    return { ...nothing, state: 'unreachable', reason: `what is installed (${installed}) is no release` };
   const manifest = manifests.get(version);
   if (compareVersions(version, installed) < 0) {
     const newer = manifests.get(installed)?.schema.migrations;
@@ -86,14 +88,15 @@ function situation(
   }
   try {
     const path = findPath({ installed, target: version, releases, yanked });
-    return { ...nothing, state: 'available', path, class: manifest ? classify(manifest, head).class : null };
+    const isKnown = manifest !== undefined && head !== null;
+    return { ...nothing, state: 'available', path, class: isKnown ? classify(manifest, head).class : null };
   } catch (error) {
     if (!(error instanceof OperatorError) || error.code !== 'NO_UPGRADE_PATH') throw error;
     return { ...nothing, state: 'unreachable', reason: [error.message, ...error.details].join('; ') };
   }
 }
 
-/** The report from what is on the disk, without the network. @throws OperatorError INSTALLED_UNKNOWN */
+/** The report from what is on the disk, without the network. */
 export async function reportAvailable(
   room: ReleaseRoom,
   known: KnownChannels | null,

@@ -1,5 +1,5 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { syncPath } from '../backup/destination.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { releaseName, signatureName } from './document.ts';
@@ -76,20 +76,19 @@ function parseLast(bytes: Buffer, path: string): LastChannels {
 
 /** Written beside, flushed, renamed. @throws OperatorError DISK_FULL, STATE_UNWRITABLE */
 async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const partial = `${path}.${process.pid}.partial`;
   try {
-    const file = await open(partial, 'w', 0o600);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
+      await writeFlushed(partial, bytes);
+      await rename(partial, path);
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw error;
     }
-    await rename(partial, path);
     await syncPath(dirname(path));
+    await removeLeftovers(path);
   } catch (error) {
-    await rm(partial, { force: true });
     const isFull = (error as NodeJS.ErrnoException).code === 'ENOSPC';
     throw new OperatorError(
       isFull ? 'DISK_FULL' : 'STATE_UNWRITABLE',
@@ -100,6 +99,34 @@ async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
         cause: error,
       },
     );
+  }
+}
+
+async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'w', 0o600);
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** What processes that were killed had begun to write. */
+async function removeLeftovers(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path))) {
+    const [, pid] = /\.(\d+)\.partial$/.exec(name) ?? [];
+    if (pid && name === `${basename(path)}.${pid}.partial` && !isAlive(Number(pid)))
+      await rm(join(dirname(path), name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
   }
 }
 

@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import { type AddressInfo, connect, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import tls from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import tar from 'tar-stream';
@@ -15,6 +15,7 @@ import { httpsSource, redirectTarget } from '../../src/release/https-source.ts';
 import { openSource } from '../../src/release/open-source.ts';
 import { fetchChannels, fetchRelease, lastChannels, openRoom } from '../../src/release/room.ts';
 import { directorySource } from '../../src/release/source.ts';
+import { releaseStore } from '../../src/release/store.ts';
 import { newKey, publish, releaseInput, trust, writeFiles } from '../releases.ts';
 
 const key = newKey();
@@ -50,6 +51,36 @@ const fileServer = (): http.RequestListener => (request, response) => {
 async function serve(listener: http.RequestListener): Promise<string> {
   return `http://127.0.0.1:${await listen(http.createServer(listener))}/kg`;
 }
+
+describe('the state directory', () => {
+  test('holds whole files only, and what a killed process left is removed', async () => {
+    const store = releaseStore(join(folder, 'state'));
+    const at = (name: string) => join(folder, 'state/releases', name);
+    expect([await store.readLast(), await store.readRelease('1.0.0')]).toEqual([null, null]);
+    const last = {
+      ...{ counter: 1, sha256: '', signedBy: [], source: 'x', fetchedAt: '' },
+      ...{ bytes: Buffer.from('{"a":"ü"}\n'), signatures: Buffer.from('s') },
+    };
+    await store.writeLast(last);
+    // No process has that number: https://www.kernel.org/doc/html/latest/admin-guide/sysctl/kernel.html#pid-max
+    const [dead, alive] = ['4194305', String(process.ppid)].map((pid) =>
+      at(`last-channels.json.${pid}.partial`),
+    );
+    for (const path of [dead, alive]) await writeFile(path as string, 'half');
+    await store.writeLast({ ...last, counter: 2 });
+    expect(await store.readLast()).toEqual({ ...last, counter: 2 });
+    expect((await readdir(at('.'))).sort()).toEqual(['last-channels.json', basename(alive as string)]);
+    expect((await stat(at('last-channels.json'))).mode & 0o777).toBe(0o600);
+
+    // Without its signatures a release.json is none.
+    await store.writeRelease('1.0.0', last);
+    expect(await store.readRelease('1.0.0')).toEqual({ bytes: last.bytes, signatures: last.signatures });
+    await rm(at('1.0.0/release.json.minisig'));
+    expect(await store.readRelease('1.0.0')).toBeNull();
+    await writeFile(at('2.0.0'), 'a file where a folder should be');
+    await expect(store.writeRelease('2.0.0', last)).rejects.toMatchObject({ code: 'STATE_UNWRITABLE' });
+  });
+});
 
 describe('a web server', () => {
   test('gives lists and releases', async () => {

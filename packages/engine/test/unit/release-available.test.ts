@@ -7,7 +7,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { askForReleases } from '../../src/cli/ask-for-releases.ts';
 import { showAvailable } from '../../src/cli/show-available.ts';
 import type { Observation } from '../../src/model/observation.ts';
-import { installedVersion } from '../../src/release/available.ts';
+import { installedVersion, reportAvailable } from '../../src/release/available.ts';
+import { lastChannels, openRoom } from '../../src/release/room.ts';
 import type { RunContext } from '../../src/run/context.ts';
 import { emptyHost, runningPlatform } from '../observed.ts';
 import { formatPublicKey, newKey, publish, releaseInput, writeFiles } from '../releases.ts';
@@ -103,6 +104,19 @@ describe('versions --available', () => {
     expect(text).toMatch(/^1\.2\.0 +- +available +by 1\.2\.0; required stop$/m);
     expect(text).toMatch(/^1\.3\.0 +- +withdrawn +it lost data$/m);
     expect(text).toMatch(/Next: .*upgrade --to 2\.0\.0 --dry-run$/);
+  });
+
+  test('without a database does not know what an upgrade costs; from what is no release there is no way', async () => {
+    const from = await source('blind');
+    const { report } = await ask('blind-state', { from, head: null });
+    expect(report.versions[1]).toMatchObject({ version: '2.0.0', state: 'available', class: null });
+    const room = openRoom(
+      { stateDirectory: join(folder, 'blind-state') },
+      () => new Date('2026-11-23T12:00:00Z'),
+    );
+    const local = await reportAvailable(room, await lastChannels(room), { installed: 'local', head: null });
+    expect(new Set(local.versions.map(({ state }) => state))).toEqual(new Set(['unreachable', 'withdrawn']));
+    expect(local.versions[1]?.reason).toMatch(/\(local\) is no release/);
   });
 
   test('an expired list is shown, and says that upgrades are blocked', async () => {
