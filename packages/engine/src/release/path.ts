@@ -101,11 +101,15 @@ function waysTo({ installed, target, releases, yanked }: PathQuestion, stops: Re
   /** Ascending, from what is installed to the target. */
   const nodes = [installed, ...between.filter((version) => !gone.has(version) && mayWalk(version)), target];
   const accepts = (to: string, start: string) => compareVersions(start, from.get(to) as string) >= 0;
+  // Looked up once for each: lists are long, and comparing versions is what takes the time.
+  const lowestStart = nodes.map((to, index) =>
+    index === 0 ? 0 : firstThat(nodes, (node) => accepts(to, node)),
+  );
 
   /** Indexes that can be reached in one hop; a required stop is not jumped over. */
   function* hops(start: number): Generator<number> {
     for (let to = start + 1; to < nodes.length; to += 1) {
-      if (accepts(nodes[to] as string, nodes[start] as string)) yield to;
+      if (start >= (lowestStart[to] as number)) yield to;
       if (stops.has(nodes[to] as string)) return;
     }
   }
@@ -167,6 +171,17 @@ function waysTo({ installed, target, releases, yanked }: PathQuestion, stops: Re
       });
     },
   };
+}
+
+/** The index of the first item of which `test` holds, where it holds of all after it, too; the length where of none. */
+function firstThat<T>(items: readonly T[], test: (item: T) => boolean): number {
+  let [low, high] = [0, items.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (test(items[middle] as T)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function noPathPast({ required, why }: Stop, { installed, target }: PathQuestion): OperatorError {
