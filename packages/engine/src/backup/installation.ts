@@ -10,6 +10,7 @@ import {
   resolveEncryptionKey,
   Secret,
 } from '@kg-operator/config';
+import { parseEnvFile } from '../model/env-file.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { infrastructureSecret, type Settings } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
@@ -132,17 +133,12 @@ export async function backupSource(context: RunContext, id: string): Promise<Bac
   const { bucket } = await documentBucket(context);
   const containers =
     settings.mode === 'containers' ? await context.runtime.listContainers(settings.project) : [];
-  const files = await Promise.all(
-    [
-      {
-        name: 'secrets.env',
-        path: join(settings.mode === 'embedded' ? settings.dataDirectory : settings.root, '.env'),
-      },
-      { name: 'operator.conf', path: join(settings.root, '.operator.conf') },
-    ]
-      .filter(({ path }) => existsSync(path))
-      .map(async ({ name, path }) => ({ name, text: await readFile(path, 'utf8') })),
-  );
+  const key = await encryptionKey(context);
+  const conf = join(settings.root, '.operator.conf');
+  const files = [
+    { name: 'secrets.env', text: await secretsText(settings, key) },
+    ...(existsSync(conf) ? [{ name: 'operator.conf', text: await readFile(conf, 'utf8') }] : []),
+  ];
   return {
     header: {
       formatVersion: 1,
@@ -152,7 +148,7 @@ export async function backupSource(context: RunContext, id: string): Promise<Bac
       engineVersion,
       mode: settings.mode,
       schemaHead: observed.reachable ? observed.schema.head : null,
-      keyId: keyIdOf(await encryptionKey(context)),
+      keyId: keyIdOf(key),
       images: Object.fromEntries(
         containers.map(({ service, image, imageId }) => [service, { image, digest: imageId }]),
       ),
@@ -163,4 +159,18 @@ export async function backupSource(context: RunContext, id: string): Promise<Bac
     bucketSettings: null,
     files,
   };
+}
+
+/** Layer 1 as it is in `.env`; the key that came by other means as well, since nothing in the backup opens without it. */
+async function secretsText({ mode, root, dataDirectory }: Settings, key: Secret): Promise<string> {
+  const own = join(dataDirectory, '.env');
+  const path = {
+    containers: join(root, '.env'),
+    embedded: own,
+    postgres: existsSync(own) ? own : join(root, '.env'),
+  }[mode];
+  const text = existsSync(path) ? await readFile(path, 'utf8') : '';
+  if (parseEnvFile(text).values.get('ENCRYPTION_KEY') === key.reveal()) return text;
+  const others = text.split('\n').filter((line) => line !== '' && !line.startsWith('ENCRYPTION_KEY='));
+  return [...others, `ENCRYPTION_KEY=${key.reveal()}`, ''].join('\n');
 }

@@ -6,15 +6,18 @@ import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ConnectionSettings, Tables } from '@kg-operator/config';
 import { type Kysely, sql } from 'kysely';
+import type pg from 'pg';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Recipients } from './age.ts';
 import { writeBundle } from './bundle.ts';
 import { type BackupRecord, bundleName, recordName } from './catalog.ts';
+import { rowsOf } from './database-connection.ts';
 import { dumpDatabase } from './database-dump.ts';
 import { type Destination, PARTIAL, syncPath } from './destination.ts';
-import type { DatabaseManifest } from './format.ts';
+import type { DatabaseManifest, Progress } from './format.ts';
 import type { ObjectBucket } from './object-store.ts';
 import { dumpObjects, type ObjectsManifest } from './objects.ts';
+import { dumpPortable } from './portable-dump.ts';
 
 /** What a bundle says of itself, first as `header.json`, and again in `manifest.json`. */
 export interface BundleHeader {
@@ -112,17 +115,24 @@ async function writeTo(
     for (const { name, text } of files) await bundle.member(name, Buffer.from(text));
     const bytes = rate(report);
     let needed = new Set<string>();
-    const database = await dumpDatabase(
-      connection,
-      { member: (name, content) => bundle.member(name, content) },
-      {
-        signal,
-        onProgress: ({ done, total }) => bytes('database', done, total),
-        onSnapshot: async (snapshot) => {
-          needed = await objectsReferredTo(db, snapshot);
-        },
-      },
-    );
+    const sink = { member: (name: string, content: Buffer) => bundle.member(name, content) };
+    const onProgress = ({ done, total }: Progress) => bytes('database', done, total);
+    const database =
+      header.mode === 'containers'
+        ? await dumpDatabase(connection, sink, {
+            signal,
+            onProgress,
+            onSnapshot: async (snapshot) => {
+              needed = await objectsReferredTo(db, snapshot);
+            },
+          })
+        : await dumpPortable(connection, sink, {
+            signal,
+            onProgress,
+            onSnapshot: async (client) => {
+              needed = await objectsSeenBy(client);
+            },
+          });
     // After the snapshot: whatever the database refers to is there by now.
     const objects = await dumpObjects(bucket, bundle, needed, (done) => bytes('objects', done, null));
     manifest = { ...header, database, objects, bucket: bucketSettings };
@@ -147,6 +157,17 @@ async function objectsReferredTo(db: Kysely<Tables>, snapshot: string): Promise<
       const documents = await trx.selectFrom('kg_api.documents').select('object_key').execute();
       return new Set(documents.map(({ object_key }) => object_key));
     });
+}
+
+/** The same over the connection that dumps: an embedded database has no other while it does. */
+async function objectsSeenBy(client: pg.Client): Promise<Set<string>> {
+  const [found] = await rowsOf<{ there: boolean }>(
+    client,
+    `SELECT to_regclass('kg_api.documents') IS NOT NULL AS there`,
+  );
+  if (!found?.there) return new Set();
+  const documents = await rowsOf<{ key: string }>(client, 'SELECT object_key AS key FROM kg_api.documents');
+  return new Set(documents.map(({ key }) => key));
 }
 
 function recordOf(

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
@@ -10,6 +11,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
+import { EXIT, OperatorError } from '../model/errors.ts';
 import { syncPath } from './destination.ts';
 import { objectsOf } from './s3.ts';
 
@@ -109,11 +111,17 @@ export function fileBucket(folder: string): ObjectBucket {
     },
     async put({ key }, body) {
       const path = join(folder, key);
-      if (relative(folder, path).startsWith('..') || key.split('/').some((part) => part.startsWith('.')))
-        throw new Error(`${JSON.stringify(key)} can't be a file here`);
-      const partial = join(dirname(path), `.${process.pid}.restore`);
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-      const file = await open(partial, 'w', 0o600);
+      if (
+        relative(folder, path).startsWith('..') ||
+        key.split('/').some((part) => part === '' || part.startsWith('.'))
+      )
+        throw noFile(key);
+      const partial = join(dirname(path), `.${randomUUID()}`);
+      const file = await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+        .then(() => open(partial, 'wx', 0o600))
+        .catch((error: NodeJS.ErrnoException) => {
+          throw NO_NAME.includes(error.code ?? '') ? noFile(key, error) : error;
+        });
       try {
         for await (const chunk of body) await file.writeFile(chunk);
         await file.sync();
@@ -123,11 +131,33 @@ export function fileBucket(folder: string): ObjectBucket {
       } finally {
         await file.close();
       }
-      await rename(partial, path);
+      await rename(partial, path).catch(async (error: NodeJS.ErrnoException) => {
+        await rm(partial, { force: true });
+        throw NO_NAME.includes(error.code ?? '') ? noFile(key, error) : error;
+      });
       await syncPath(dirname(path));
     },
     remove: (key) => rm(join(folder, key), { force: true }),
   };
+}
+
+// What a file system says to a name that it can't have: too long, or a folder where a file is and the other way round.
+const NO_NAME = [
+  'ENAMETOOLONG',
+  'ENOTDIR',
+  'EISDIR',
+  'EEXIST',
+  'EINVAL',
+  'ENOTEMPTY',
+  'ERR_INVALID_ARG_VALUE',
+];
+
+function noFile(key: string, cause?: unknown): OperatorError {
+  return new OperatorError('RESTORE_IMPOSSIBLE', `the object ${JSON.stringify(key)} can't be a file here`, {
+    exitCode: EXIT.precondition,
+    hint: 'nothing was changed: restore it where objects are kept in a bucket (./operator.sh restore)',
+    cause,
+  });
 }
 
 export async function collect(body: AsyncIterable<Uint8Array>): Promise<Buffer> {

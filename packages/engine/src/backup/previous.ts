@@ -9,11 +9,19 @@ export async function dropPrevious(context: RunContext, name: string): Promise<v
   const live = await context.databaseSettings();
   const { settings: current } = await documentBucket(context);
   const before = await objectStoreIn({ ...live, database: name });
-  if (before && before.bucket !== current.bucket && !isFileStore(before) && !isFileStore(current)) {
-    const found = await context.garage().findBucket(before.bucket);
-    if (found) await removeBucket(context, current, { id: found.id, alias: before.bucket });
-  }
+  if (before && before.bucket !== current.bucket) await removeStore(context, before, current);
   await dropDatabase(live, name);
+}
+
+/** Removes a bucket of Garage that nothing refers to any more. */
+export async function removeStore(
+  context: RunContext,
+  before: ObjectStoreSettings,
+  current: ObjectStoreSettings,
+): Promise<void> {
+  if (isFileStore(before) || isFileStore(current)) return;
+  const found = await context.garage().findBucket(before.bucket);
+  if (found) await removeBucket(context, current, { id: found.id, alias: before.bucket });
 }
 
 async function objectStoreIn(

@@ -51,8 +51,9 @@ export async function loadBeside(
   );
   const connection = { ...live, database };
   try {
-    const into = { connection, bucket: bucket ? await openBucket(context, newStore) : null };
-    const findings = await loadBundle(file, checked, into, { signal: context.signal, report });
+    const into = { database: { connection }, bucket: bucket ? await openBucket(context, newStore) : null };
+    const { signal, engineVersion } = context;
+    const findings = await loadBundle(file, checked, into, { signal, engineVersion, report });
     findings.push(...(await openCredentials(connection, checked)));
     if (findings.length > 0) throw notRestorable(checked.manifest.id, findings);
     await adopt(context, connection, checked, newStore);
@@ -62,7 +63,7 @@ export async function loadBeside(
   }
 }
 
-async function makeBucket(
+export async function makeBucket(
   context: RunContext,
   store: ObjectStoreSettings,
   bucket: string,
@@ -76,7 +77,7 @@ async function makeBucket(
 }
 
 /** What differs between the installation that was backed up and this one: key and object store. */
-async function adopt(
+export async function adopt(
   context: RunContext,
   connection: ConnectionSettings,
   checked: CheckedBundle,
@@ -110,6 +111,9 @@ async function adopt(
           .values(row)
           .onConflict((conflict) => conflict.column('provider').doUpdateSet(row))
           .execute();
+      } else if (isFileStore(store)) {
+        // Of a Garage that is not here.
+        await trx.deleteFrom('kg_api.system_api_keys').where('provider', '=', 'garage').execute();
       }
       await recordChange(
         trx,

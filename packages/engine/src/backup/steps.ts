@@ -1,8 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import type { ConnectionSettings } from '@kg-operator/config';
-import { withScratchPostgres } from '../adapters/scratch-postgres.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BackupStep } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
@@ -21,17 +18,15 @@ import {
   backupFolder,
   backupSource,
   destinationsOf,
-  documentBucket,
   identitiesOf,
   localDestination,
   recipientsOf,
 } from './installation.ts';
-import { makeBackup, writeRecord } from './make.ts';
+import { type BundleManifest, makeBackup, writeRecord } from './make.ts';
+import { placeOf } from './place.ts';
 import { type BundleFile, checkBundle, loadBundle } from './read.ts';
-import { loadBeside, swapDatabase } from './restore.ts';
 import { restoreConfiguration, restoreObjects } from './restore-part.ts';
 import { expired } from './retention.ts';
-import { withScratchBucket } from './scratch-bucket.ts';
 import { readBackupSettings } from './settings.ts';
 
 /** What the steps of a backup do; they join run/execute.ts's. */
@@ -66,11 +61,10 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
     report(removed.length === 0 ? 'none' : removed.join(', '));
   },
 
-  'load-backup': ({ database, bucket }, context, report) => loadBeside(context, { database, bucket }, report),
+  'load-backup': ({ database, bucket }, context, report) =>
+    placeOf(context).loadBeside({ database, bucket }, report),
 
-  async 'swap-database'({ incoming, outgoing }, context) {
-    await swapDatabase(await context.databaseSettings(), { incoming, outgoing });
-  },
+  'swap-database': ({ incoming, outgoing }, context) => placeOf(context).swap({ incoming, outgoing }),
 
   'restore-objects': (_step, context, report) => restoreObjects(context, report),
   'restore-configuration': ({ database }, context, report) => restoreConfiguration(context, database, report),
@@ -95,21 +89,21 @@ export async function verifyBackup(
     for (const destination of holders) await writeRecord(destination, { ...record, ...change });
   };
   let findings: string[];
+  let mode: BundleManifest['mode'] | undefined;
   try {
     report('reading it');
     const checked = await checkBundle(file);
-    findings = await onTrial(context, async (connection, bucket) => {
-      const wrong = await loadBundle(
-        file,
-        checked,
-        { connection, bucket },
-        { signal: context.signal, report },
-      );
-      return [...wrong, ...(await openCredentials(connection, checked))];
+    mode = checked.manifest.mode;
+    findings = await placeOf(context).onTrial(async (target) => {
+      const { signal, engineVersion } = context;
+      const wrong = await loadBundle(file, checked, target, { signal, engineVersion, report });
+      return [...wrong, ...(await openCredentials(target.database.connection, checked))];
     });
   } catch (error) {
     // Only what the bundle itself is to blame for is a verdict on it; without a key or without Docker nobody knows.
-    if (error instanceof OperatorError && error.code === 'BACKUP_DAMAGED')
+    const isSame = mode !== 'containers' && mode === context.settings.mode;
+    const codes = ['BACKUP_DAMAGED', ...(isSame ? ['RESTORE_IMPOSSIBLE'] : [])];
+    if (error instanceof OperatorError && codes.includes(error.code))
       await note({ state: 'failed', failure: error.message });
     throw error;
   }
@@ -127,36 +121,6 @@ export async function verifyBackup(
       details: findings.slice(0, 20),
       hint: 'keep the backups before it, and make another one: ./operator.sh backup',
     },
-  );
-}
-
-/** A PostgreSQL and a bucket for a trial, removed afterwards. */
-async function onTrial<T>(
-  context: RunContext,
-  use: (connection: ConnectionSettings, bucket: Parameters<typeof loadBundle>[2]['bucket']) => Promise<T>,
-): Promise<T> {
-  const { settings, signal } = context;
-  const containers = await context.runtime.listContainers(settings.project);
-  const postgres = containers.find(({ service }) => service === 'postgres');
-  if (!postgres) {
-    throw new OperatorError(
-      'NOT_VERIFIABLE',
-      'there is no postgres container whose image a trial could use',
-      {
-        exitCode: EXIT.precondition,
-        hint: 'run it on the installation: ./operator.sh backup verify',
-      },
-    );
-  }
-  const scratch = {
-    project: settings.project,
-    image: postgres.imageId,
-    network: `${settings.project}_backend`,
-    signal,
-  };
-  const { settings: store } = await documentBucket(context);
-  return withScratchPostgres(scratch, (connection) =>
-    withScratchBucket(context, store, randomBytes(4).toString('hex'), (bucket) => use(connection, bucket)),
   );
 }
 

@@ -5,8 +5,8 @@ import { Args, Flags } from '@oclif/core';
 import { bundleName, findBackup, listBackups } from '../backup/catalog.ts';
 import { destinationsOf, identitiesOf, localDestination } from '../backup/installation.ts';
 import { megabytes } from '../backup/make.ts';
+import { type Place, placeOf, type RestoreNames } from '../backup/place.ts';
 import { type BundleFile, type CheckedBundle, checkBundle } from '../backup/read.ts';
-import { INCOMING_PREFIX, OUTGOING_PREFIX } from '../backup/restore.ts';
 import { bundleOfFile } from '../backup/steps.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
@@ -15,6 +15,7 @@ import { givenSecret } from '../cli/secret-input.ts';
 import { showPlan } from '../cli/show-plan.ts';
 import { listMigrationIds } from '../migrations/files.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
+import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
 import { planRestore, type RestoreGoal, type RestorePart, replaceDatabase } from '../plan/restore.ts';
 import { observe } from '../run/observe.ts';
@@ -52,25 +53,27 @@ export default class Restore extends OperatorCommand {
 
   async run(): Promise<{ plan: Plan; backup: string; restored: boolean; previousDatabase: string | null }> {
     const { args, flags } = await this.parse(Restore);
-    this.requireContainers();
+    const place = placeOf(this.context);
+    const only = (flags.only as RestorePart | undefined) ?? null;
+    const replaces = only === null || only === 'database';
+    if (replaces) await place.assertReplaceable();
     await this.#takeKeys(flags);
     const { backup } = this.context;
     backup.file = await this.#find(args.backup);
     this.say('Reading and checking the whole backup; nothing is changed yet');
     backup.checked = await checkBundle(backup.file);
     await assertKnownSchema(backup.checked);
-    const goal = goalOf(backup.checked.manifest.id, (flags.only as RestorePart | undefined) ?? null);
-    const plan = planRestore(await observe(this.context), goal);
+    const goal = goalOf(place, backup.checked.manifest.id, only);
+    const plan = planRestore(await this.#observe(), goal);
     this.#describe(backup.checked, plan);
-    const replaces = goal.only === null || goal.only === 'database';
     const result = { plan, backup: goal.backup, previousDatabase: replaces ? goal.outgoing : null };
     if (flags['dry-run']) return { ...result, restored: false, previousDatabase: null };
-    await this.#confirm(flags.confirm);
+    await this.#confirm(place.name, flags.confirm);
     try {
       await this.runPlan(plan);
-      if (replaces) assertStarted(await observe(this.context), { infrastructure: true, application: true });
+      if (replaces) assertStarted(await this.#observe(), { infrastructure: true, application: true });
     } catch (error) {
-      if (replaces) await this.#putBack(goal, error);
+      if (replaces) await this.#putBack(place, goal, error);
       throw error;
     }
     this.answer(`Restored ${goal.backup} of ${backup.checked.manifest.createdAt}.`);
@@ -121,24 +124,26 @@ export default class Restore extends OperatorCommand {
     this.answer(showPlan(plan));
   }
 
-  async #confirm(given: string | undefined): Promise<void> {
-    const { project } = this.context.settings;
-    const answer = given ?? (this.interactive ? await askText(`Type ${project} to go on`, '') : '');
-    if (answer === project) return;
+  /** Without containers nothing serves while the database is replaced, and nothing has to be stopped or started. */
+  async #observe(): Promise<Observation> {
+    const observed = await observe(this.context);
+    return this.context.settings.mode === 'containers' ? observed : { ...observed, services: [] };
+  }
+
+  async #confirm(name: string, given: string | undefined): Promise<void> {
+    const answer = given ?? (this.interactive ? await askText(`Type ${name} to go on`, '') : '');
+    if (answer === name) return;
     throw new OperatorError('NOT_CONFIRMED', 'not confirmed, and nothing was changed', {
       exitCode: EXIT.usage,
-      hint: `type the installation's name, or give --confirm ${project}`,
+      hint: `type the installation's name, or give --confirm ${name}`,
     });
   }
 
   /** After the swap something failed: the data from before comes back, and the restored one is kept for a look. */
-  async #putBack({ backup, outgoing }: RestoreGoal, cause: unknown): Promise<void> {
-    const live = await this.context.databaseSettings();
-    const { databasesBefore } = await import('../backup/restore.ts');
-    if (!(await databasesBefore(live)).some(({ name }) => name === outgoing)) return; // not swapped: nothing has changed
+  async #putBack(place: Place, { backup, outgoing, failed }: Goal, cause: unknown): Promise<void> {
+    if (!(await place.previous()).some(({ name }) => name === outgoing)) return; // not swapped: nothing has changed
     this.say('The platform does not run on what was restored: putting back what was there');
-    const failed = `kg_failed_${outgoing.slice(OUTGOING_PREFIX.length)}`;
-    const steps = replaceDatabase(await observe(this.context), { incoming: outgoing, outgoing: failed });
+    const steps = replaceDatabase(await this.#observe(), { incoming: outgoing, outgoing: failed });
     await this.runPlan({
       goal: `put back the data from before ${backup}`,
       steps,
@@ -157,19 +162,15 @@ export default class Restore extends OperatorCommand {
   }
 }
 
-function goalOf(backup: string, only: RestorePart | null): RestoreGoal {
+type Goal = RestoreGoal & RestoreNames;
+
+function goalOf(place: Place, backup: string, only: RestorePart | null): Goal {
   const random = randomBytes(4).toString('hex');
   const at = new Date()
     .toISOString()
     .replace(/[-:]|\.\d+Z/g, '')
     .toLowerCase();
-  return {
-    backup,
-    only,
-    incoming: `${INCOMING_PREFIX}${random}`,
-    outgoing: `${OUTGOING_PREFIX}${at}_${random}`,
-    bucket: `kg-documents-${random}`,
-  };
+  return { backup, only, ...place.names(at, random) };
 }
 
 /** @throws OperatorError SCHEMA_NEWER */

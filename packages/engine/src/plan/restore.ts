@@ -49,7 +49,9 @@ export function replaceDatabase(
     ...(application.length > 0 ? [{ kind: 'compose-stop' as const, services: application }] : []),
     { kind: 'swap-database', ...names },
     { kind: 'migrate', pending: null },
-    ...planStart(observed, { infrastructure: false, application: true }).steps,
+    ...planStart(observed, { infrastructure: false, application: true }).steps.filter(
+      ({ kind }) => application.length > 0 || kind !== 'probe', // without services nothing serves yet
+    ),
   ];
 }
 

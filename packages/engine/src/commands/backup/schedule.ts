@@ -4,6 +4,7 @@ import { nextScheduled, noteNextDue } from '../../backup/scheduler.ts';
 import { type BackupSettings, changeBackupSettings, readBackupSettings } from '../../backup/settings.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { commandActor } from '../../config/actor.ts';
+import { EXIT, OperatorError } from '../../model/errors.ts';
 
 export default class BackupSchedule extends OperatorCommand {
   static override summary = 'Make backups by themselves: show, set or switch off when';
@@ -28,6 +29,7 @@ export default class BackupSchedule extends OperatorCommand {
     const { args, flags } = await this.parse(BackupSchedule);
     const db = this.context.configDatabase();
     if (args.when !== undefined) {
+      if (args.when !== 'off' && this.context.settings.mode !== 'containers') throw noScheduler();
       if (args.when !== 'off') checkCron(args.when);
       const schedule = args.when === 'off' ? null : { cron: args.when, jitterSeconds: flags.jitter };
       await changeBackupSettings(db, { actor: commandActor() }, 'schedule', (settings) => ({
@@ -45,4 +47,15 @@ export default class BackupSchedule extends OperatorCommand {
     );
     return { schedule, next: next?.toISOString() ?? null };
   }
+}
+
+function noScheduler(): OperatorError {
+  return new OperatorError(
+    'NEEDS_CONTAINERS',
+    'scheduled backups are made by the operator container, and here is none',
+    {
+      exitCode: EXIT.precondition,
+      hint: 'let this machine make them, for example by a line of its crontab: 30 3 * * * cd FOLDER && kg-operator backup',
+    },
+  );
 }

@@ -1,0 +1,36 @@
+import { basename } from 'node:path';
+import type { RunContext } from '../run/context.ts';
+import { dropPreviousFolder, previousFolders } from './embedded-previous.ts';
+import { FOLDERS, loadIntoFolder, removeFolder, swapEmbedded } from './embedded-restore.ts';
+import { onEmbeddedTrial } from './embedded-trial.ts';
+import type { Place } from './place.ts';
+
+/** Folders of the data directory that take each other's names, while nobody else has the database open. */
+export function embeddedPlace(context: RunContext): Place {
+  const { databaseFolder, settings } = context;
+  return {
+    name: basename(settings.dataDirectory),
+    names: (at, random) => ({
+      incoming: `${FOLDERS.incoming}${random}`,
+      outgoing: `${FOLDERS.outgoing}${at}-${random}`,
+      failed: `${FOLDERS.failed}${at}-${random}`,
+      bucket: `documents-${random}`,
+    }),
+    assertReplaceable: async () => databaseFolder?.assertOwn(),
+    async loadBeside(into, report) {
+      await databaseFolder?.assertOwn();
+      await loadIntoFolder(context, into, report, async () => undefined);
+    },
+    async withLoaded(database, report, use) {
+      try {
+        return await loadIntoFolder(context, { database, bucket: null }, report, use);
+      } finally {
+        await removeFolder(context, database);
+      }
+    },
+    swap: (names) => swapEmbedded(context, names),
+    previous: () => previousFolders(settings.dataDirectory),
+    dropPrevious: (name) => dropPreviousFolder(context, name),
+    onTrial: (use) => onEmbeddedTrial(context, use),
+  };
+}

@@ -1,0 +1,35 @@
+import { basename } from 'node:path';
+import { EXIT, OperatorError } from '../model/errors.ts';
+import type { RunContext } from '../run/context.ts';
+import { onEmbeddedTrial } from './embedded-trial.ts';
+import type { Place } from './place.ts';
+
+/** A PostgreSQL of the user's own: it is backed up, and trials are made in an embedded one; what is in it is for its owner to replace. */
+export function postgresPlace(context: RunContext): Place {
+  const refuse = async () => {
+    throw new OperatorError(
+      'RESTORE_ELSEWHERE',
+      'a PostgreSQL of your own is not replaced by a restore: others may use it, and there is nothing that could stop them',
+      {
+        exitCode: EXIT.precondition,
+        hint: 'restore into containers (./operator.sh restore FILE) or into an embedded database (a folder without DATABASE_URL); nothing was changed',
+      },
+    );
+  };
+  return {
+    name: basename(context.settings.dataDirectory),
+    names: (_at, random) => ({
+      incoming: `kg_restore_${random}`,
+      outgoing: `kg_before_${random}`,
+      failed: `kg_failed_${random}`,
+      bucket: `documents-${random}`,
+    }),
+    assertReplaceable: refuse,
+    loadBeside: refuse,
+    withLoaded: refuse,
+    swap: refuse,
+    previous: async () => [],
+    dropPrevious: refuse,
+    onTrial: (use) => onEmbeddedTrial(context, use),
+  };
+}

@@ -1,0 +1,52 @@
+import type { ConnectionSettings } from '@kg-operator/config';
+import type { RunContext } from '../run/context.ts';
+import { containersPlace } from './place-containers.ts';
+import { embeddedPlace } from './place-embedded.ts';
+import { postgresPlace } from './place-postgres.ts';
+import type { LoadTarget } from './read.ts';
+
+/** Names that nothing has yet. */
+export interface RestoreNames {
+  /** Of the database beside the live one; of the live one afterwards; and of the restored one, should it be put aside again. */
+  incoming: string;
+  outgoing: string;
+  failed: string;
+  bucket: string;
+}
+
+type Report = (line: string) => void;
+
+/** What restoring and verifying want of the place where the platform runs. */
+export interface Place {
+  /** What a person types to confirm. */
+  name: string;
+  names(at: string, random: string): RestoreNames;
+  /** Fails, with what to do, when the live data can't be replaced now. */
+  assertReplaceable(): Promise<void>;
+  /**
+   * Loads the bundle of the context into a new database beside the live one, and its objects into a new bucket, compares both, and makes them
+   * this installation's. @throws OperatorError BACKUP_NOT_RESTORABLE, RESTORE_IMPOSSIBLE, BACKUP_DAMAGED; what was made is removed again
+   */
+  loadBeside(into: { database: string; bucket: string | null }, report: Report): Promise<void>;
+  /** Runs with the bundle's database loaded beside the live one, and removes it again. */
+  withLoaded<T>(
+    database: string,
+    report: Report,
+    use: (connection: ConnectionSettings) => Promise<T>,
+  ): Promise<T>;
+  /** Again after it has happened, it changes nothing. */
+  swap(names: { incoming: string; outgoing: string }): Promise<void>;
+  /** What restores have put aside, oldest first, with its size in bytes. */
+  previous(): Promise<{ name: string; bytes: number }[]>;
+  /** Removes it, with the documents that only it refers to. */
+  dropPrevious(name: string): Promise<void>;
+  /** Runs with an empty database and an empty bucket, and removes both. */
+  onTrial<T>(use: (target: LoadTarget) => Promise<T>): Promise<T>;
+}
+
+/** The one for the mode that the settings chose. */
+export function placeOf(context: RunContext): Place {
+  return { containers: containersPlace, embedded: embeddedPlace, postgres: postgresPlace }[
+    context.settings.mode
+  ](context);
+}
