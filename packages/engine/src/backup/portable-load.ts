@@ -15,7 +15,7 @@ import { openTable } from './database-table.ts';
 import type { DatabaseManifest, DumpedTable, DumpSource, Progress } from './format.ts';
 import { makeGraphs } from './portable-graph.ts';
 import { readSchema, schemaDifferences } from './portable-schema.ts';
-import { openEmbeddedTable } from './portable-table.ts';
+import { type LoadStatements, loadStatements, openEmbeddedTable } from './portable-table.ts';
 
 export interface PortableTarget {
   /** A database that exists and is empty, as a superuser. Of an embedded one nobody else is connected. */
@@ -63,7 +63,11 @@ export async function loadPortable(
       await pool.use(async (client) => {
         await client.query('BEGIN');
         await empty(client);
-        await load(async (table) => openEmbeddedTable({ pglite, client }, table, count));
+        const statements = new Map<DumpedTable, LoadStatements>();
+        for (const table of database.tables) statements.set(table, await loadStatements(client, table));
+        await load(async (table) =>
+          openEmbeddedTable(pglite, table, statements.get(table) as LoadStatements, count),
+        );
         await client.query('COMMIT');
       });
     } else {

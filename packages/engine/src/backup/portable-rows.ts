@@ -40,7 +40,16 @@ export async function* rowPieces(
 
 async function answerOf(client: pg.Client, statement: string): Promise<Buffer> {
   const parts: Buffer[] = [];
+  // The last row is not yet the end of the answer.
+  const ready = new Promise<void>((resolve) => {
+    const settle = () => {
+      client.off('drain', settle).off('end', settle);
+      resolve();
+    };
+    client.on('drain', settle).on('end', settle);
+  });
   for await (const part of client.query(to(statement)) as AsyncIterable<Buffer>) parts.push(part);
+  await ready;
   return Buffer.concat(parts);
 }
 

@@ -8,7 +8,7 @@ import type { DumpedTable } from './format.ts';
 import { wholeRows } from './portable-rows.ts';
 
 /** Statements that put a piece of rows into a table; PGlite reads `/dev/blob` where a server reads STDIN. */
-interface Statements {
+export interface LoadStatements {
   /** Before the first. */
   begin: string | null;
   copy: string;
@@ -22,13 +22,13 @@ interface Statements {
  * `ended` rejects with OperatorError BACKUP_DAMAGED when the rows are not those of the manifest, or with the database's error.
  */
 export function openEmbeddedTable(
-  { pglite, client }: { pglite: PGlite; client: pg.Client },
+  pglite: PGlite,
   table: DumpedTable,
+  { begin, copy, move, empty }: LoadStatements,
   count: (bytes: number) => void,
 ): TableLoad {
   const zstd = decompressor();
   const load = async () => {
-    const { begin, copy, move, empty } = await statementsFor(client, table);
     if (begin !== null) await pglite.exec(begin);
     let rows = 0;
     for await (const piece of wholeRows(checkedRows(zstd, table, count))) {
@@ -51,7 +51,7 @@ export function openEmbeddedTable(
  * AGE on 32 bits writes an id of a graph as text, but can't read one that is 2^31 or more: `ag_catalog._graphid(label, entry)` makes it of its
  * two halves.
  */
-async function statementsFor(client: pg.Client, table: DumpedTable): Promise<Statements> {
+export async function loadStatements(client: pg.Client, table: DumpedTable): Promise<LoadStatements> {
   const list = table.columns.map(pg.escapeIdentifier).join(', ');
   const from = `FROM '/dev/blob'`;
   const types = await rowsOf<{ name: string; type: string; graphid: boolean }>(
