@@ -198,7 +198,7 @@ export function widest(tables: DumpedTable[]): number {
 const MOST_TABLES_AT_ONCE = 64;
 
 /** Statistics for the planner, `jobs` tables at once. */
-export async function analyze(pool: Pool, tables: DumpedTable[], jobs: number): Promise<void> {
+async function analyze(pool: Pool, tables: DumpedTable[], jobs: number): Promise<void> {
   const waiting = tables.filter(({ rows }) => rows > 0);
   const work = async () => {
     for (let table = waiting.shift(); table; table = waiting.shift()) {

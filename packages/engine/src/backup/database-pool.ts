@@ -7,8 +7,6 @@ export interface Pool {
   take(): Promise<pg.Client>;
   give(client: pg.Client): void;
   use<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result>;
-  /** Does something on every connection; none is in use. */
-  each(work: (client: pg.Client) => Promise<void>): Promise<void>;
   end(): Promise<void>;
 }
 
@@ -35,9 +33,6 @@ export async function openPool(
       } finally {
         pool.give(client);
       }
-    },
-    async each(work) {
-      for (const client of all) await work(client);
     },
     async end() {
       await Promise.all(all.map((client) => client.end()));

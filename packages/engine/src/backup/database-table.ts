@@ -26,19 +26,26 @@ export interface TableLoad {
 export function openTable(
   client: pg.Client,
   table: DumpedTable,
-  {
-    count,
-    release,
-    isEmptied = false,
-  }: {
-    count: (bytes: number) => void;
-    release: (client: pg.Client) => void;
-    /** It is empty for sure, and others may refer to it: it can't be truncated by itself. */
-    isEmptied?: boolean;
-  },
+  { count, release }: { count: (bytes: number) => void; release: (client: pg.Client) => void },
 ): TableLoad {
   const zstd = decompressor();
-  const ended = loadTable(client, table, zstd, { count, isEmptied }).finally(() => release(client));
+  const ended = loadTable(client, table, zstd, count).finally(() => release(client));
+  return { write: (chunk) => writeTo(zstd, chunk, ended), end: () => void zstd.end(), ended };
+}
+
+/**
+ * The same within the caller's transaction, in which the table was truncated. Tables come one after the other; the last failure is the
+ * caller's to roll back.
+ */
+export function openTableWithin(
+  client: pg.Client,
+  table: DumpedTable,
+  count: (bytes: number) => void,
+): TableLoad {
+  const zstd = decompressor();
+  const ended = copyRows(client, table, zstd, count).catch((error) => {
+    throw refusedRows(table, error);
+  });
   return { write: (chunk) => writeTo(zstd, chunk, ended), end: () => void zstd.end(), ended };
 }
 
@@ -89,21 +96,31 @@ async function loadTable(
   client: pg.Client,
   table: DumpedTable,
   zstd: Decompressor,
-  { count, isEmptied }: { count: (bytes: number) => void; isEmptied: boolean },
+  count: (bytes: number) => void,
 ): Promise<void> {
   await client.query('BEGIN');
   try {
-    // Truncated in the same transaction, a table is filled page by page, never back into gaps: reading it gives the rows in this order
-    // (verifyDatabase() compares hashes). And the rows can be written frozen, which saves the first reader from touching every page.
-    const isOwn = table.condition === undefined && !isEmptied;
-    if (isOwn) await rowsOf(client, `TRUNCATE ONLY ${qualified(table)}`);
-    const copy = client.query(from(`${copyIn(table)}${isOwn ? ' WITH (FREEZE)' : ''}`));
-    await pipeline(zstd, (source: AsyncIterable<Buffer>) => checkedRows(source, table, count), copy);
-    if (copy.rowCount !== table.rows)
-      throw dumpDamaged(`${table.schema}.${table.name} has ${copy.rowCount} rows instead of ${table.rows}`);
+    if (table.condition === undefined) await rowsOf(client, `TRUNCATE ONLY ${qualified(table)}`);
+    await copyRows(client, table, zstd, count);
     await client.query('COMMIT');
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined); // the first error is the one to report; a lost connection rolls back by itself
     throw refusedRows(table, error);
   }
+}
+
+/**
+ * Truncated in the same transaction, a table is filled page by page, never back into gaps: reading it gives the rows in this order
+ * (verifyDatabase() compares hashes). And the rows can be written frozen, which saves the first reader from touching every page.
+ */
+async function copyRows(
+  client: pg.Client,
+  table: DumpedTable,
+  zstd: Decompressor,
+  count: (bytes: number) => void,
+): Promise<void> {
+  const copy = client.query(from(`${copyIn(table)}${table.condition === undefined ? ' WITH (FREEZE)' : ''}`));
+  await pipeline(zstd, (source: AsyncIterable<Buffer>) => checkedRows(source, table, count), copy);
+  if (copy.rowCount !== table.rows)
+    throw dumpDamaged(`${table.schema}.${table.name} has ${copy.rowCount} rows instead of ${table.rows}`);
 }

@@ -5,13 +5,12 @@ import { openSession } from '../database/session.ts';
 import { type Migration, readMigrations } from '../migrations/files.ts';
 import { migrate } from '../migrations/migrate.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { qualified, rowsOf } from './database-connection.ts';
+import { connect, qualified } from './database-connection.ts';
 import { readTables } from './database-contents.ts';
-import { loadFailed } from './database-errors.ts';
-import { analyze, chunkOwners, loadMembers, widest } from './database-load.ts';
-import { openPool, type Pool } from './database-pool.ts';
+import { dumpDamaged, loadFailed } from './database-errors.ts';
+import { chunkOwners, loadMembers, widest } from './database-load.ts';
 import { setDatabaseSettings, setSequences } from './database-restore.ts';
-import { openTable } from './database-table.ts';
+import { openTableWithin, type TableLoad } from './database-table.ts';
 import type { DatabaseManifest, DumpedTable, DumpSource, Progress } from './format.ts';
 import { makeGraphs } from './portable-graph.ts';
 import { readSchema, schemaDifferences } from './portable-schema.ts';
@@ -48,36 +47,25 @@ export async function loadPortable(
   try {
     const owners = chunkOwners(database.tables);
     await makeSchema(connection, schemaHead, options.engineVersion);
-    // Settings of an embedded session hold until another connection's turn: there is one.
-    const pool = await openPool(connection, pglite ? 1 : Math.max(1, widest(database.tables)), signal);
-    const renumbered = await pool.use((client) => assertSameSchema(client, database));
+    // One: settings of an embedded session hold until another connection's turn, and all tables are truncated and filled in one transaction.
+    const client = await connect(connection, signal);
+    const renumbered = await assertSameSchema(client, database);
     const total = database.tables.reduce((sum, { bytes }) => sum + bytes, 0);
     let done = 0;
     const count = (bytes: number) => {
       done += bytes;
       options.onProgress?.({ done, total });
     };
-    const load = (open: (table: DumpedTable) => Promise<ReturnType<typeof openTable>>) =>
-      loadMembers(source, owners, { open, stop: (reason) => stop.abort(reason) });
-    if (pglite) {
-      await pool.use(async (client) => {
-        await client.query('BEGIN');
-        await empty(client);
-        const statements = new Map<DumpedTable, LoadStatements>();
-        for (const table of database.tables) statements.set(table, await loadStatements(client, table));
-        await load(async (table) =>
-          openEmbeddedTable(pglite, table, statements.get(table) as LoadStatements, count),
-        );
-        await client.query('COMMIT');
-      });
-    } else {
-      await pool.each(withoutTriggers);
-      await pool.use(empty);
-      await load(async (table) =>
-        openTable(await pool.take(), table, { count, release: pool.give, isEmptied: true }),
-      );
-    }
-    await finish(pool, database);
+    await client.query('BEGIN');
+    await empty(client);
+    const open = await opener(client, pglite, database.tables, count);
+    await loadMembers(source, owners, { open, stop: (reason) => stop.abort(reason) });
+    await setSequences(client, database.sequences);
+    await client.query('COMMIT');
+    await setDatabaseSettings(client, database.settings);
+    for (const table of database.tables)
+      if (table.rows > 0) await client.query(`ANALYZE ${qualified(table)}`);
+    await client.end();
     return { renumbered };
   } catch (error) {
     options.signal.throwIfAborted();
@@ -149,14 +137,10 @@ function impossible([first, ...others]: string[]): OperatorError {
   );
 }
 
-/** Triggers and foreign keys are not for rows that have been through them. */
-async function withoutTriggers(client: pg.Client): Promise<void> {
-  await client.query('SET session_replication_role = replica');
-}
-
-/** Removes the rows that migrations have made, of all tables at once: some may refer to others. */
+/** Removes the rows that migrations have made, of all tables at once: some may refer to others. In a transaction. */
 async function empty(client: pg.Client): Promise<void> {
-  await withoutTriggers(client);
+  // Triggers and foreign keys are not for rows that have been through them.
+  await client.query('SET LOCAL session_replication_role = replica');
   const tables = await readTables(client);
   const own = tables.filter(({ condition }) => condition === null);
   if (own.length > 0) await client.query(`TRUNCATE ONLY ${own.map(qualified).join(', ONLY ')}`);
@@ -165,12 +149,19 @@ async function empty(client: pg.Client): Promise<void> {
       await client.query(`DELETE FROM ONLY ${qualified(table)} ${table.condition}`);
 }
 
-async function finish(pool: Pool, { sequences, settings, tables }: DatabaseManifest): Promise<void> {
-  await pool.use(async (client) => {
-    await setSequences(client, sequences);
-    await setDatabaseSettings(client, settings);
-    await rowsOf(client, 'RESET session_replication_role');
-  });
-  await analyze(pool, tables, 1);
-  await pool.end();
+/** How tables are loaded, in the transaction that is open on `client`. */
+async function opener(
+  client: pg.Client,
+  pglite: PGlite | null,
+  tables: DumpedTable[],
+  count: (bytes: number) => void,
+): Promise<(table: DumpedTable) => Promise<TableLoad>> {
+  if (!pglite) {
+    // No portable dump has them, and others are loaded in another way.
+    if (widest(tables) > 1) throw dumpDamaged('its tables interleave');
+    return async (table) => openTableWithin(client, table, count);
+  }
+  const statements = new Map<DumpedTable, LoadStatements>();
+  for (const table of tables) statements.set(table, await loadStatements(client, table));
+  return async (table) => openEmbeddedTable(pglite, table, statements.get(table) as LoadStatements, count);
 }

@@ -7,14 +7,12 @@ import { checkedRows, decompressor, refusedRows, type TableLoad, writeTo } from 
 import type { DumpedTable } from './format.ts';
 import { wholeRows } from './portable-rows.ts';
 
-/** Statements that put a piece of rows into a table; PGlite reads `/dev/blob` where a server reads STDIN. */
+/** Statements that put a piece of rows into a table; PGlite reads and writes `/dev/blob` where a server has STDIN and STDOUT. */
 export interface LoadStatements {
-  /** Before the first. */
-  begin: string | null;
+  /** Takes a piece. */
   copy: string;
-  /** After each: moves what was copied to where it belongs; how many rows that is, is its answer. */
-  move: string | null;
-  empty: string | null;
+  /** Where the table does not take it itself: makes the table that does, gives its rows in binary form, takes those, and empties it. */
+  staged: { begin: string; out: string; into: string; empty: string } | null;
 }
 
 /**
@@ -24,18 +22,21 @@ export interface LoadStatements {
 export function openEmbeddedTable(
   pglite: PGlite,
   table: DumpedTable,
-  { begin, copy, move, empty }: LoadStatements,
+  { copy, staged }: LoadStatements,
   count: (bytes: number) => void,
 ): TableLoad {
   const zstd = decompressor();
   const load = async () => {
-    if (begin !== null) await pglite.exec(begin);
+    if (staged) await pglite.exec(staged.begin);
     let rows = 0;
     for await (const piece of wholeRows(checkedRows(zstd, table, count))) {
-      const copied = await pglite.query(copy, [], { blob: new Blob([new Uint8Array(piece)]) });
-      const moved = move === null ? copied : await pglite.query(move);
-      rows += moved.affectedRows ?? 0;
-      if (empty !== null) await pglite.exec(empty);
+      const { affectedRows } = await pglite.query(copy, [], { blob: new Blob([new Uint8Array(piece)]) });
+      rows += affectedRows ?? 0;
+      if (!staged) continue;
+      const { blob } = await pglite.query(staged.out);
+      if (!blob) throw new Error('COPY to /dev/blob gave none');
+      await pglite.query(staged.into, [], { blob });
+      await pglite.exec(staged.empty);
     }
     if (rows !== table.rows)
       throw dumpDamaged(`${table.schema}.${table.name} has ${rows} rows instead of ${table.rows}`);
@@ -49,7 +50,8 @@ export function openEmbeddedTable(
 
 /**
  * AGE on 32 bits writes an id of a graph as text, but can't read one that is 2^31 or more: `ag_catalog._graphid(label, entry)` makes it of its
- * two halves.
+ * two halves. From there it goes on in binary form by another COPY, not by INSERT, which would put short rows back into gaps: the order must
+ * stay.
  */
 export async function loadStatements(client: pg.Client, table: DumpedTable): Promise<LoadStatements> {
   const list = table.columns.map(pg.escapeIdentifier).join(', ');
@@ -62,12 +64,7 @@ export async function loadStatements(client: pg.Client, table: DumpedTable): Pro
     [qualified(table), table.columns],
   );
   if (!types.some(({ graphid }) => graphid))
-    return {
-      begin: null,
-      copy: `COPY ${qualified(table)} ${list && `(${list})`} ${from}`,
-      move: null,
-      empty: null,
-    };
+    return { copy: `COPY ${qualified(table)} ${list && `(${list})`} ${from}`, staged: null };
   const columns = table.columns.map((name) => {
     const { type, graphid } = types.find((column) => column.name === name) ?? { type: '', graphid: false };
     const column = pg.escapeIdentifier(name);
@@ -82,9 +79,12 @@ export async function loadStatements(client: pg.Client, table: DumpedTable): Pro
   const name = `kg_rows_${randomBytes(6).toString('hex')}`;
   const staging = `pg_temp.${name}`;
   return {
-    begin: `CREATE TEMPORARY TABLE ${name} (${columns.map(({ definition }) => definition).join(', ')}) ON COMMIT DROP`,
     copy: `COPY ${staging} (${list}) ${from}`,
-    move: `INSERT INTO ${qualified(table)} (${list}) SELECT ${columns.map(({ value }) => value).join(', ')} FROM ${staging}`,
-    empty: `TRUNCATE ${staging}`,
+    staged: {
+      begin: `CREATE TEMPORARY TABLE ${name} (${columns.map(({ definition }) => definition).join(', ')}) ON COMMIT DROP`,
+      out: `COPY (SELECT ${columns.map(({ value }) => value).join(', ')} FROM ${staging}) TO '/dev/blob' (FORMAT binary)`,
+      into: `COPY ${qualified(table)} (${list}) ${from} (FORMAT binary)`,
+      empty: `TRUNCATE ${staging}`,
+    },
   };
 }
