@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { bundleName, findBackup, listBackups } from '../backup/catalog.ts';
-import { destinationsOf, identitiesOf, localDestination } from '../backup/installation.ts';
+import { identitiesOf, placesOf } from '../backup/installation.ts';
 import { megabytes } from '../backup/make.ts';
 import { type BundleFile, type CheckedBundle, checkBundle } from '../backup/read.ts';
 import { INCOMING_PREFIX, OUTGOING_PREFIX } from '../backup/restore.ts';
@@ -104,11 +104,12 @@ export default class Restore extends OperatorCommand {
   async #find(which: string): Promise<BundleFile> {
     const identities = await identitiesOf(this.context);
     if (which.includes('/') || existsSync(which)) return bundleOfFile(resolve(which), identities);
-    const destinations = [localDestination(this.context), ...(await destinationsOf(this.context))];
-    const found = findBackup(await listBackups(destinations), which);
+    const warn = (reason: OperatorError) => this.warning(reason.message);
+    const places = await placesOf(this.context, warn);
+    const found = findBackup(await listBackups(places, warn), which);
     if (found.state !== 'verified')
       this.warning(`${found.id} is ${found.state}${found.failure ? `: ${found.failure}` : ''}`);
-    const holder = destinations.find(({ name }) => found.destinations.includes(name));
+    const holder = places.find(({ name }) => found.destinations.includes(name));
     if (!holder) throw new Error(`${found.id} is nowhere`);
     return { open: () => holder.read(bundleName(found.id)), identities };
   }
