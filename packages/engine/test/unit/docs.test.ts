@@ -73,13 +73,7 @@ describe('docs/configuration.md', () => {
   });
 
   test('every command it shows is one, with flags that it has', () => {
-    const shown = [...docs.matchAll(/^\.\/operator\.sh config (.*)$/gm)].map(([, words = '']) => words);
-    expect(shown.length).toBeGreaterThan(15);
-    for (const words of shown) {
-      const source = commandSource(words.replace(/ {2,}#.*$/, '').split(' '));
-      for (const [, flag = ''] of words.matchAll(/ --([a-z-]+)/g))
-        expect([words, source.includes(flag) || SHARED_FLAGS.includes(flag)]).toEqual([words, true]);
-    }
+    expect(assertCommandsOf(docs)).toBeGreaterThan(15);
   });
 
   test('what it links to is there', () => {
@@ -91,14 +85,49 @@ describe('docs/configuration.md', () => {
 /** Flags that several commands have from one place. */
 const SHARED_FLAGS = ['from-env', 'from-file', 'from-stdin', 'test', 'force', 'no-test', 'json', 'yes'];
 
-/** The source of the command that these words begin with. @throws where there is none */
-function commandSource([topic = '', ...rest]: string[]): string {
-  const folder = `packages/engine/src/commands/config/${topic}`;
-  const candidates = [`${folder}/${rest[0]}.ts`, `${folder}/index.ts`, `${folder}.ts`];
-  const found = candidates.find((path) => existsSync(new URL(path, repository)));
-  if (!found) throw new Error(`there is no command config ${topic}`);
-  return read(found);
+/** Looks at every line that calls ./operator.sh, in a block or in a sentence; returns how many there are. */
+function assertCommandsOf(docs: string): number {
+  const shown = [...docs.matchAll(/(?:^|`)\.\/operator\.sh ([^`\n]*)/gm)].map(([, words = '']) => words);
+  for (const words of shown) {
+    const source = commandSource(words.replace(/ +#.*$/, '').split(' '));
+    for (const [, flag = ''] of words.matchAll(/ --([a-z-]+)/g))
+      expect([words, source.includes(flag) || SHARED_FLAGS.includes(flag)]).toEqual([words, true]);
+  }
+  return shown.length;
 }
+
+/** The source of the command that these words begin with: the engine's, or the shim's. @throws where there is none */
+function commandSource([topic = '', ...rest]: string[]): string {
+  const folder = `packages/engine/src/commands/${topic}`;
+  const words = rest.filter((word) => /^[a-z-]+$/.test(word));
+  const candidates = [
+    `${folder}/${words[0]}/${words[1]}.ts`,
+    `${folder}/${words[0]}/index.ts`,
+    `${folder}/${words[0]}.ts`,
+    `${folder}/index.ts`,
+    `${folder}.ts`,
+  ];
+  const found = candidates.find((path) => existsSync(new URL(path, repository)));
+  if (found) return read(found);
+  // A topic without a command of its own name, as in "config …".
+  if (words.length === 0 && existsSync(new URL(folder, repository))) return '';
+  const shim = read('operator.sh');
+  if (new RegExp(`\\b${topic}\\)|\\b${topic} \\|`).test(shim)) return shim;
+  throw new Error(`there is no command ${topic}`);
+}
+
+describe('docs/recovery.md', () => {
+  const docs = read('docs/recovery.md');
+
+  test('every command it shows is one, with flags that it has', () => {
+    expect(assertCommandsOf(docs)).toBeGreaterThan(12);
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\(([^)#:]+)\)/g))
+      expect([target, existsSync(new URL(`docs/${target}`, repository))]).toEqual([target, true]);
+  });
+});
 
 describe('docs/migrations.md', () => {
   const docs = read('docs/migrations.md');
