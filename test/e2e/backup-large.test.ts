@@ -69,7 +69,7 @@ test('everything is lost or changed, and comes back: rows, vertices, edges, prop
   await installation.psql(
     `LOAD 'age'; SET search_path = ag_catalog, public;
      TRUNCATE public.bulk; SELECT drop_graph('two', true); DELETE FROM one."Road"; UPDATE three."Place" SET properties = '{}';
-     UPDATE kg_api.users SET password_hash = 'x';`,
+     UPDATE kg_api.users SET disabled_at = now();`,
   );
   const { client, bucket } = await documentStore(installation);
   await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: 'documents/0/0' }));
@@ -112,7 +112,7 @@ function rowDigests(installation: Installation): Promise<string[]> {
         AND format('%s.%s', n.nspname, c.relname) NOT IN (${CHANGED_BY_RESTORE})
       ORDER BY c.oid::regclass::text \\gexec
      SELECT key, value FROM kg_api.platform_settings WHERE key <> 'object_store' ORDER BY key;
-     SELECT name, kind, l.id FROM ag_catalog.ag_label l JOIN ag_catalog.ag_graph g ON g.graphid = l.graph ORDER BY g.name, l.id;`,
+     SELECT l.name, l.kind, l.id FROM ag_catalog.ag_label l JOIN ag_catalog.ag_graph g ON g.graphid = l.graph ORDER BY g.name, l.id;`,
   );
 }
 
