@@ -11,8 +11,8 @@ import type { RunContext } from '../run/context.ts';
 import { readBundle } from './bundle.ts';
 import { documentBucket } from './installation.ts';
 import { objectUpdater } from './objects.ts';
-import { placeOf } from './place.ts';
 import { bundleToRestore } from './restore.ts';
+import { siteOf } from './site.ts';
 
 /** Puts objects back into the live bucket, those that are missing or differ; what is there besides stays. */
 export async function restoreObjects(context: RunContext, report: (line: string) => void): Promise<void> {
@@ -46,7 +46,7 @@ export async function restoreConfiguration(
   database: string,
   report: (line: string) => void,
 ): Promise<void> {
-  await placeOf(context).withLoaded(database, report, (connection) => takeConfiguration(context, connection));
+  await siteOf(context).withLoaded(database, report, (connection) => takeConfiguration(context, connection));
 }
 
 async function takeConfiguration(context: RunContext, connection: ConnectionSettings): Promise<void> {

@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BackupStep } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
@@ -12,6 +11,7 @@ import {
   listBackups,
   recordName,
 } from './catalog.ts';
+import { copyBackup } from './copy.ts';
 import { openCredentials } from './credentials.ts';
 import type { Destination } from './destination.ts';
 import {
@@ -20,14 +20,15 @@ import {
   destinationsOf,
   identitiesOf,
   localDestination,
+  placesOf,
   recipientsOf,
 } from './installation.ts';
 import { type BundleManifest, makeBackup, writeRecord } from './make.ts';
-import { placeOf } from './place.ts';
 import { type BundleFile, checkBundle, loadBundle } from './read.ts';
 import { restoreConfiguration, restoreObjects } from './restore-part.ts';
 import { expired } from './retention.ts';
 import { readBackupSettings } from './settings.ts';
+import { siteOf } from './site.ts';
 
 /** What the steps of a backup do; they join run/execute.ts's. */
 export const backupExecutors: Executors<BackupStep['kind']> = {
@@ -41,20 +42,13 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
   },
 
   async 'verify-backup'({ id }, context, report) {
-    const destinations = [localDestination(context), ...(await destinationsOf(context))];
-    const backup = findBackup(await listBackups(destinations), id);
-    await verifyBackup(context, backup, destinations, report);
+    const tell = (reason: OperatorError) => report(reason.message);
+    const places = await placesOf(context, tell);
+    const backup = findBackup(await listBackups(places, tell), id);
+    await verifyBackup(context, backup, places, report);
   },
 
-  async 'copy-backup'({ id, destination }, context) {
-    const target = (await destinationsOf(context)).find(({ name }) => name === destination);
-    if (!target) throw new Error(`there is no destination ${destination}`);
-    const local = localDestination(context);
-    const { destinations: _where, ...record } = findBackup(await listBackups([local]), id);
-    await target.putFile(bundleName(id), join(backupFolder(context.settings), bundleName(id)));
-    // The record last: without it, a bundle is not a backup.
-    await writeRecord(target, record);
-  },
+  'copy-backup': ({ id, destinations }, context, report) => copyBackup(context, id, destinations, report),
 
   async 'prune-backups'(_step, context, report) {
     const removed = await pruneBackups(context);
@@ -62,9 +56,9 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
   },
 
   'load-backup': ({ database, bucket }, context, report) =>
-    placeOf(context).loadBeside({ database, bucket }, report),
+    siteOf(context).loadBeside({ database, bucket }, report),
 
-  'swap-database': ({ incoming, outgoing }, context) => placeOf(context).swap({ incoming, outgoing }),
+  'swap-database': ({ incoming, outgoing }, context) => siteOf(context).swap({ incoming, outgoing }),
 
   'restore-objects': (_step, context, report) => restoreObjects(context, report),
   'restore-configuration': ({ database }, context, report) => restoreConfiguration(context, database, report),
@@ -94,7 +88,7 @@ export async function verifyBackup(
     report('reading it');
     const checked = await checkBundle(file);
     mode = checked.manifest.mode;
-    findings = await placeOf(context).onTrial(async (target) => {
+    findings = await siteOf(context).onTrial(async (target) => {
       const { signal, engineVersion } = context;
       const wrong = await loadBundle(file, checked, target, { signal, engineVersion, report });
       return [...wrong, ...(await openCredentials(target.database.connection, checked))];

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { bundleName, findBackup, listBackups } from '../backup/catalog.ts';
-import { destinationsOf, identitiesOf, localDestination } from '../backup/installation.ts';
+import { identitiesOf, placesOf } from '../backup/installation.ts';
 import { megabytes } from '../backup/make.ts';
-import { type Place, placeOf, type RestoreNames } from '../backup/place.ts';
 import { type BundleFile, type CheckedBundle, checkBundle } from '../backup/read.ts';
+import { type RestoreNames, type Site, siteOf } from '../backup/site.ts';
 import { bundleOfFile } from '../backup/steps.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
@@ -53,27 +53,27 @@ export default class Restore extends OperatorCommand {
 
   async run(): Promise<{ plan: Plan; backup: string; restored: boolean; previousDatabase: string | null }> {
     const { args, flags } = await this.parse(Restore);
-    const place = placeOf(this.context);
+    const site = siteOf(this.context);
     const only = (flags.only as RestorePart | undefined) ?? null;
     const replaces = only === null || only === 'database';
-    if (replaces) await place.assertReplaceable();
+    if (replaces) await site.assertReplaceable();
     await this.#takeKeys(flags);
     const { backup } = this.context;
     backup.file = await this.#find(args.backup);
     this.say('Reading and checking the whole backup; nothing is changed yet');
     backup.checked = await checkBundle(backup.file);
     await assertKnownSchema(backup.checked);
-    const goal = goalOf(place, backup.checked.manifest.id, only);
+    const goal = goalOf(site, backup.checked.manifest.id, only);
     const plan = planRestore(await this.#observe(), goal);
     this.#describe(backup.checked, plan);
     const result = { plan, backup: goal.backup, previousDatabase: replaces ? goal.outgoing : null };
     if (flags['dry-run']) return { ...result, restored: false, previousDatabase: null };
-    await this.#confirm(place.name, flags.confirm);
+    await this.#confirm(site.name, flags.confirm);
     try {
       await this.runPlan(plan);
       if (replaces) assertStarted(await this.#observe(), { infrastructure: true, application: true });
     } catch (error) {
-      if (replaces) await this.#putBack(place, goal, error);
+      if (replaces) await this.#putBack(site, goal, error);
       throw error;
     }
     this.answer(`Restored ${goal.backup} of ${backup.checked.manifest.createdAt}.`);
@@ -107,11 +107,12 @@ export default class Restore extends OperatorCommand {
   async #find(which: string): Promise<BundleFile> {
     const identities = await identitiesOf(this.context);
     if (which.includes('/') || existsSync(which)) return bundleOfFile(resolve(which), identities);
-    const destinations = [localDestination(this.context), ...(await destinationsOf(this.context))];
-    const found = findBackup(await listBackups(destinations), which);
+    const warn = (reason: OperatorError) => this.warning(reason.message);
+    const places = await placesOf(this.context, warn);
+    const found = findBackup(await listBackups(places, warn), which);
     if (found.state !== 'verified')
       this.warning(`${found.id} is ${found.state}${found.failure ? `: ${found.failure}` : ''}`);
-    const holder = destinations.find(({ name }) => found.destinations.includes(name));
+    const holder = places.find(({ name }) => found.destinations.includes(name));
     if (!holder) throw new Error(`${found.id} is nowhere`);
     return { open: () => holder.read(bundleName(found.id)), identities };
   }
@@ -140,8 +141,8 @@ export default class Restore extends OperatorCommand {
   }
 
   /** After the swap something failed: the data from before comes back, and the restored one is kept for a look. */
-  async #putBack(place: Place, { backup, outgoing, failed }: Goal, cause: unknown): Promise<void> {
-    if (!(await place.previous()).some(({ name }) => name === outgoing)) return; // not swapped: nothing has changed
+  async #putBack(site: Site, { backup, outgoing, failed }: Goal, cause: unknown): Promise<void> {
+    if (!(await site.previous()).some(({ name }) => name === outgoing)) return; // not swapped: nothing has changed
     this.say('The platform does not run on what was restored: putting back what was there');
     const steps = replaceDatabase(await this.#observe(), { incoming: outgoing, outgoing: failed });
     await this.runPlan({
@@ -164,13 +165,13 @@ export default class Restore extends OperatorCommand {
 
 type Goal = RestoreGoal & RestoreNames;
 
-function goalOf(place: Place, backup: string, only: RestorePart | null): Goal {
+function goalOf(site: Site, backup: string, only: RestorePart | null): Goal {
   const random = randomBytes(4).toString('hex');
   const at = new Date()
     .toISOString()
     .replace(/[-:]|\.\d+Z/g, '')
     .toLowerCase();
-  return { backup, only, ...place.names(at, random) };
+  return { backup, only, ...site.names(at, random) };
 }
 
 /** @throws OperatorError SCHEMA_NEWER */

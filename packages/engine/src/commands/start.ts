@@ -1,4 +1,5 @@
 import { Flags } from '@oclif/core';
+import { syncDue } from '../backup/scheduler.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
 import { showPlan } from '../cli/show-plan.ts';
@@ -31,6 +32,7 @@ export default class Start extends OperatorCommand {
     }
     await this.runPlan(plan);
     assertStarted(await observe(this.context), goal);
+    await syncDue(this.context);
     const { web } = this.context.settings.publicUrl;
     if (!goal.application) {
       this.answer('The infrastructure is up, the schema is current.');

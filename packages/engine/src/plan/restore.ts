@@ -64,6 +64,6 @@ function warningsOf({ only, outgoing }: RestoreGoal): string[] {
   if (only === 'objects') return [];
   if (only === 'config') return ['configuration that was changed since the backup is replaced'];
   return [
-    `everything written since the backup is not in it; it stays in database ${outgoing} until ./operator.sh backup prune`,
+    `everything written since the backup is not in it; it stays in database ${outgoing} until ./operator.sh backup prune --previous`,
   ];
 }

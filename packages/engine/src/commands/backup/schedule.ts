@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { checkCron } from '../../backup/schedule.ts';
-import { nextScheduled, noteNextDue } from '../../backup/scheduler.ts';
+import { nextScheduled, readDue, writeDue } from '../../backup/scheduler.ts';
 import { type BackupSettings, changeBackupSettings, readBackupSettings } from '../../backup/settings.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { commandActor } from '../../config/actor.ts';
@@ -36,10 +36,10 @@ export default class BackupSchedule extends OperatorCommand {
         ...settings,
         schedule,
       }));
-      await noteNextDue(this.context);
+      await writeDue(this.context, await nextScheduled(this.context, schedule));
     }
     const { schedule } = await readBackupSettings(db);
-    const next = await nextScheduled(this.context);
+    const next = schedule && ((await readDue(this.context)) ?? (await nextScheduled(this.context, schedule)));
     this.answer(
       schedule
         ? `Backups are made at "${schedule.cron}" (UTC), put off by up to ${schedule.jitterSeconds} s; next: ${next?.toISOString() ?? 'never'}`

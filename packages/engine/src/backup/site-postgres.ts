@@ -2,10 +2,10 @@ import { basename } from 'node:path';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { RunContext } from '../run/context.ts';
 import { onEmbeddedTrial } from './embedded-trial.ts';
-import type { Place } from './place.ts';
+import type { Site } from './site.ts';
 
 /** A PostgreSQL of the user's own: it is backed up, and trials are made in an embedded one; what is in it is for its owner to replace. */
-export function postgresPlace(context: RunContext): Place {
+export function postgresSite(context: RunContext): Site {
   const refuse = async () => {
     throw new OperatorError(
       'RESTORE_ELSEWHERE',

@@ -3,7 +3,6 @@ import { withScratchPostgres } from '../adapters/scratch-postgres.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { RunContext } from '../run/context.ts';
 import { documentBucket } from './installation.ts';
-import type { Place } from './place.ts';
 import { dropPrevious } from './previous.ts';
 import {
   databasesBefore,
@@ -14,9 +13,10 @@ import {
   swapDatabase,
 } from './restore.ts';
 import { withScratchBucket } from './scratch-bucket.ts';
+import type { Site } from './site.ts';
 
 /** Databases of one PostgreSQL that take each other's names; buckets of Garage; a container of PostgreSQL for trials. */
-export function containersPlace(context: RunContext): Place {
+export function containersSite(context: RunContext): Site {
   const { settings, signal } = context;
   return {
     name: settings.project,

@@ -1,9 +1,9 @@
 import type { ConnectionSettings } from '@kg-operator/config';
 import type { RunContext } from '../run/context.ts';
-import { containersPlace } from './place-containers.ts';
-import { embeddedPlace } from './place-embedded.ts';
-import { postgresPlace } from './place-postgres.ts';
 import type { LoadTarget } from './read.ts';
+import { containersSite } from './site-containers.ts';
+import { embeddedSite } from './site-embedded.ts';
+import { postgresSite } from './site-postgres.ts';
 
 /** Names that nothing has yet. */
 export interface RestoreNames {
@@ -17,7 +17,7 @@ export interface RestoreNames {
 type Report = (line: string) => void;
 
 /** What restoring and verifying want of the place where the platform runs. */
-export interface Place {
+export interface Site {
   /** What a person types to confirm. */
   name: string;
   names(at: string, random: string): RestoreNames;
@@ -45,8 +45,8 @@ export interface Place {
 }
 
 /** The one for the mode that the settings chose. */
-export function placeOf(context: RunContext): Place {
-  return { containers: containersPlace, embedded: embeddedPlace, postgres: postgresPlace }[
+export function siteOf(context: RunContext): Site {
+  return { containers: containersSite, embedded: embeddedSite, postgres: postgresSite }[
     context.settings.mode
   ](context);
 }

@@ -3,10 +3,10 @@ import type { RunContext } from '../run/context.ts';
 import { dropPreviousFolder, previousFolders } from './embedded-previous.ts';
 import { FOLDERS, loadIntoFolder, removeFolder, swapEmbedded } from './embedded-restore.ts';
 import { onEmbeddedTrial } from './embedded-trial.ts';
-import type { Place } from './place.ts';
+import type { Site } from './site.ts';
 
 /** Folders of the data directory that take each other's names, while nobody else has the database open. */
-export function embeddedPlace(context: RunContext): Place {
+export function embeddedSite(context: RunContext): Site {
   const { databaseFolder, settings } = context;
   return {
     name: basename(settings.dataDirectory),
