@@ -58,11 +58,18 @@ export async function readSchema(client: pg.Client): Promise<string[]> {
   return rows.map(({ line }) => line);
 }
 
-/** What makes two schemas different, as sentences; `here` is what the migrations make. */
+/** What makes two schemas different, as sentences; `here` is what the migrations make. Of a table that differs as a whole not every column. */
 export function schemaDifferences(saved: string[], here: string[]): string[] {
   const [was, is] = [new Set(saved), new Set(here)];
   return [
-    ...saved.filter((line) => !is.has(line)).map((line) => `no migration makes the ${line}`),
-    ...here.filter((line) => !was.has(line)).map((line) => `the backup has not the ${line}`),
+    ...withoutColumns(saved.filter((line) => !is.has(line))).map((line) => `no migration makes the ${line}`),
+    ...withoutColumns(here.filter((line) => !was.has(line))).map((line) => `the backup has not the ${line}`),
   ];
+}
+
+const RELATION = /^(?:table|partitioned table|view|materialized view|foreign table|type) (.+)$/;
+
+function withoutColumns(lines: string[]): string[] {
+  const relations = lines.flatMap((line) => RELATION.exec(line)?.[1] ?? []);
+  return lines.filter((line) => !relations.some((name) => line.startsWith(`column ${name}.`)));
 }
