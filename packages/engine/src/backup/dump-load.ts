@@ -57,7 +57,8 @@ function explain({ path, format }: DumpFile, error: OperatorError): OperatorErro
       `${name} gives things to the role "${role}", which is not here`,
       `make it: ./operator.sh psql -c 'CREATE ROLE "${role}" NOLOGIN', or dump again with --no-owner --no-privileges`,
     );
-  const line = /:(\d+): error: (?:backslash commands are restricted|invalid command)/.exec(said)?.[1];
+  // psql's own complaint; the server's begin with ERROR.
+  const line = /:(\d+): error: /.exec(said)?.[1];
   if (line !== undefined)
     return refuse(
       'DUMP_UNSAFE',
