@@ -95,10 +95,11 @@ describe('a file of pg_dump that can not be used', () => {
   }, 120_000);
 
   test('it is of another database, or of a part, or holds no documents', async () => {
-    expect(await refused((await pgDump('-t', 'kg_api.users')).toString())).toMatchObject({
-      code: 3,
-      error: { code: 'DUMP_INCOMPLETE' },
-    });
+    for (const part of ['-t kg_api.users', '-n kg_api', '-n knowledge'])
+      expect(await refused((await pgDump(part)).toString())).toMatchObject({
+        code: 3,
+        error: { code: 'DUMP_INCOMPLETE' },
+      });
     expect(await refused(dump, '--only', 'objects')).toMatchObject({
       code: 3,
       error: { code: 'DUMP_WITHOUT_DOCUMENTS' },

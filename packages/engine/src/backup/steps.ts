@@ -35,6 +35,7 @@ import { expired } from './retention.ts';
 import { withScratchBucket } from './scratch-bucket.ts';
 import { readBackupSettings } from './settings.ts';
 import { withTrialPostgres } from './trial-postgres.ts';
+import { noteExchange } from './unfinished.ts';
 
 /** What the steps of a backup do; they join run/execute.ts's. */
 export const backupExecutors: Executors<BackupStep['kind']> = {
@@ -73,6 +74,7 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
   'load-backup': ({ database, bucket }, context, report) => loadBeside(context, { database, bucket }, report),
 
   async 'swap-database'({ incoming, outgoing }, context) {
+    await noteExchange(context.settings.stateDirectory, { incoming, outgoing });
     await swapDatabase(await context.databaseSettings(), { incoming, outgoing });
   },
 

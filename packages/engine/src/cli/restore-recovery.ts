@@ -22,6 +22,8 @@ export interface FailedSwap {
   /** Runs a plan, shown to the person. */
   run(plan: Plan): Promise<void>;
   say(text: string): void;
+  /** Called when the platform runs as it did before. */
+  settled(): Promise<void>;
 }
 
 /**
@@ -57,6 +59,7 @@ async function startAgain(failed: FailedSwap, cause: unknown): Promise<never> {
   } catch (error) {
     throw recoveryNeeded(failed, cause, error, './operator.sh start');
   }
+  await failed.settled();
   throw cause;
 }
 
@@ -86,6 +89,7 @@ async function putBack(failed: FailedSwap, cause: unknown): Promise<never> {
         : './operator.sh start',
     );
   }
+  await failed.settled();
   throw new OperatorError(
     'RESTORE_UNDONE',
     `the platform did not run on what was restored (${messageOf(cause)}); what was there before serves again`,

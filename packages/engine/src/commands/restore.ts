@@ -8,6 +8,7 @@ import { type CheckedBundle, checkBundle } from '../backup/read.ts';
 import { databasesBefore, INCOMING_PREFIX, OUTGOING_PREFIX } from '../backup/restore-names.ts';
 import { assertRestorable } from '../backup/restore-preflight.ts';
 import { assertDumpSpace } from '../backup/space-needs.ts';
+import { forgetExchange } from '../backup/unfinished.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
 import { findPrevious } from '../cli/previous.ts';
@@ -173,11 +174,12 @@ export default class Restore extends OperatorCommand {
     plan: Plan,
     swap: { before: Observation; incoming: string; outgoing: string },
   ): Promise<void> {
+    const { settings, signal } = this.context;
     try {
       await this.runPlan(plan);
       assertStarted(await observe(this.context), { infrastructure: true, application: true });
+      await forgetExchange(settings.stateDirectory, swap.outgoing);
     } catch (error) {
-      const { settings, signal } = this.context;
       await recoverFrom(
         {
           project: settings.project,
@@ -190,6 +192,7 @@ export default class Restore extends OperatorCommand {
             ),
           run: (next) => this.runPlan(next),
           say: (text) => this.say(text),
+          settled: () => forgetExchange(settings.stateDirectory, swap.outgoing),
         },
         error,
       );

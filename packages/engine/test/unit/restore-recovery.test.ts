@@ -17,6 +17,7 @@ function failure(options: {
 }) {
   const plans: Plan[] = [];
   let isUp = !(options.stopped ?? true);
+  const outcome = { settled: false };
   const abort = new AbortController();
   if (options.interrupted) abort.abort();
   const failed: FailedSwap = {
@@ -34,8 +35,11 @@ function failure(options: {
       isUp = true;
     },
     say: () => undefined,
+    async settled() {
+      outcome.settled = true;
+    },
   };
-  return { failed, plans };
+  return { failed, plans, outcome };
 }
 
 const fails = () => {
@@ -44,9 +48,10 @@ const fails = () => {
 
 describe('a restore that failed', () => {
   test('before the swap, nothing stopped: only the reason is told', async () => {
-    const { failed, plans } = failure({ databases: [], stopped: false });
+    const { failed, plans, outcome } = failure({ databases: [], stopped: false });
     await expect(recoverFrom(failed, cause)).rejects.toBe(cause);
     expect(plans).toEqual([]);
+    expect(outcome.settled).toBe(true);
   });
 
   test('before the swap, the application stopped already: it is started again', async () => {
@@ -90,13 +95,14 @@ describe('a restore that failed', () => {
   });
 
   test('after the swap, and it does not come back: the exact next command, and where the data is', async () => {
-    const { failed } = failure({ databases: [BEFORE], runs: [fails] });
+    const { failed, outcome } = failure({ databases: [BEFORE], runs: [fails] });
     await expect(recoverFrom(failed, cause)).rejects.toMatchObject({
       code: 'RECOVERY_NEEDED',
       exitCode: 9,
       hint: `./operator.sh restore --previous ${BEFORE} --confirm kg goes back; ./operator.sh start goes on with what was restored`,
       details: expect.arrayContaining([expect.stringContaining(BEFORE)]),
     });
+    expect(outcome.settled).toBe(false);
   });
 
   test('Ctrl-C after the swap: nothing is decided for the person', async () => {
