@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 packages=(age bsdutils busybox ca-certificates chromium curl dash file git iproute2 iptables jq mmdebstrap openssl procps
-  runc shellcheck tmux unzip util-linux zip)
+  runc shellcheck tmux unzip util-linux zip zstd)
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   apt_install "${packages[@]}"
   say 'tools present'

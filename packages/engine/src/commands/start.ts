@@ -1,5 +1,6 @@
 import { Flags } from '@oclif/core';
 import { databasesBefore } from '../backup/restore-names.ts';
+import { syncDue } from '../backup/scheduler.ts';
 import { forgetExchange, unfinishedExchange } from '../backup/unfinished.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
@@ -33,6 +34,7 @@ export default class Start extends OperatorCommand {
     }
     await this.runPlan(plan);
     assertStarted(await observe(this.context), goal);
+    await syncDue(this.context);
     const { web } = this.context.settings.publicUrl;
     if (!goal.application) {
       this.answer('The infrastructure is up, the schema is current.');
