@@ -12,7 +12,7 @@ import { planStart } from '../plan/start.ts';
 import type { RunContext } from '../run/context.ts';
 import { observe } from '../run/observe.ts';
 import { assertStarted } from './lifecycle.ts';
-import { assertKnownSchema, goalOf, type KeyFlags, takeKeys } from './restore-source.ts';
+import { assertKnownSchema, goalOf, type KeyFlags, takeKeys } from './restore-keys.ts';
 
 export interface NewHost {
   context: RunContext;
