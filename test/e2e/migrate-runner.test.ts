@@ -241,14 +241,15 @@ describe('outside a transaction, interrupted', () => {
     const invalid = () =>
       on(other).query('SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid');
     // Its last phase waits for everybody who may still use the old index.
-    await on(other).query('BEGIN ISOLATION LEVEL REPEATABLE READ');
-    await on(other).query('SELECT FROM a');
+    const reader = await openSession(database.settings);
+    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await reader.query('SELECT FROM a');
     const pid = await pidOf(session);
     const done = run([...first, reindex]).catch((error: unknown) => error);
     await until('the copy was begun', async () => (await invalid()).length > 0);
     await on(other).query('SELECT pg_terminate_backend($1)', [pid]);
     expect(await done).toMatchObject({ code: 'MIGRATION_FAILED' });
-    await on(other).query('COMMIT');
+    await reader.close();
     expect(await invalid()).toEqual([{ name: 'a_id_ccnew' }]);
     const remarks: string[] = [];
     const again = { onRemark: (text: string) => remarks.push(text) };
