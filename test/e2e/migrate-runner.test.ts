@@ -120,6 +120,16 @@ describe('one runner at a time', () => {
     expect((await readLedger(on(other))).map(({ id }) => id)).toEqual(['0001_slow']);
   });
 
+  test('a runner whose connection was ended between two queries says so, and what to do', async () => {
+    await on(other).query('SELECT pg_terminate_backend($1)', [await pidOf(session)]);
+    const failure = await failureOf(run(tables('a')));
+    expect(failure).toMatchObject({
+      code: 'DATABASE_LOST',
+      exitCode: 7,
+      hint: expect.stringContaining('run the command again'),
+    });
+  });
+
   test('a runner whose connection dies has applied nothing of its file, and the lock is free', async () => {
     const pid = await pidOf(session);
     const { done } = await running([migration('0001_a', 'CREATE TABLE a (id int); SELECT pg_sleep(20);')]);
