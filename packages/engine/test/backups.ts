@@ -58,6 +58,7 @@ export function nothingSaved(): BackupObservation {
     due: null,
     lastScheduled: null,
     previousDatabases: [],
+    exchange: null,
     encryptionKeyId: '0011223344556677',
     unusable: null,
   };

@@ -1,16 +1,17 @@
 import { lstat, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isFileStore, type ObjectStoreSettings } from '@kg-operator/config';
+import { openServer } from '../database/embedded-server.ts';
 import type { RunContext } from '../run/context.ts';
 import { syncPath } from './destination.ts';
 import { documentBucket } from './installation.ts';
-import { removeStore } from './previous.ts';
+import { examineDatabase, removeStore } from './previous.ts';
 
 /*
  * `postgres.before-…` is what a restore has put aside, `postgres.failed-…` what was taken back; `….json` beside it says where its documents
  * are, so that nobody has to open it for that.
  */
-const PREVIOUS = /^postgres\.(?:before|failed)-[0-9a-z-]+$/;
+const PREVIOUS = /^postgres\.(?:before|failed)-[0-9a-z_-]+$/;
 
 /** Databases that were put aside, oldest first, with their size in bytes. */
 export async function previousFolders(dataDirectory: string): Promise<{ name: string; bytes: number }[]> {
@@ -53,6 +54,16 @@ export async function previousStores(dataDirectory: string, but?: string): Promi
 
 async function storeIn(path: string): Promise<ObjectStoreSettings> {
   return JSON.parse(await readFile(path, 'utf8')) as ObjectStoreSettings;
+}
+
+/** @throws OperatorError WRONG_ENCRYPTION_KEY, PREVIOUS_UNUSABLE */
+export async function examineFolder(context: RunContext, name: string): Promise<void> {
+  const server = await openServer(join(context.settings.dataDirectory, name), { durable: true });
+  try {
+    await examineDatabase(context, name, server.connection);
+  } finally {
+    await server.close();
+  }
 }
 
 /** Removes a database that was put aside, and the documents that only it refers to. */

@@ -4,17 +4,20 @@ import { type ConnectionSettings, isFileStore, type ObjectStoreSettings } from '
 import { openServer } from '../database/embedded-server.ts';
 import { foldersOf, swapFolders } from '../database/embedded-swap.ts';
 import type { RunContext } from '../run/context.ts';
+import { bringUpToDate } from './bring-up.ts';
 import { openCredentials } from './credentials.ts';
 import { forgetPrevious, notePrevious, previousStores } from './embedded-previous.ts';
 import { documentBucket, openBucket } from './installation.ts';
 import { loadBundle } from './read.ts';
 import { adopt, bundleToRestore, makeBucket, notRestorable } from './restore.ts';
+import type { Prefixes } from './restore-names.ts';
 
-/** What the names of databases in a data directory begin with. */
-export const FOLDERS = {
+/** What the names of databases in a data directory begin with, and those of folders of objects. */
+export const FOLDERS: Prefixes = {
   incoming: 'postgres.restore-',
   outgoing: 'postgres.before-',
   failed: 'postgres.failed-',
+  bucket: 'documents-',
 };
 /** A folder of objects that a restore has made. */
 const RESTORED_BUCKET = /^documents-[0-9a-f]{8}$/;
@@ -34,13 +37,17 @@ export async function loadIntoFolder<T>(
   const { file, checked } = await bundleToRestore(context);
   const { settings: store } = await documentBucket(context);
   await removeLeftBehind(context, store);
-  const newStore = bucket ? await makeBucket(context, store, bucket) : store;
+  const newStore = bucket ? { ...store, bucket } : store;
+  if (bucket) await makeBucket(context, newStore);
   const server = await openServer(join(settings.dataDirectory, database), { durable: true });
   let isLoaded = false;
   try {
     const into = { database: server, bucket: bucket ? await openBucket(context, newStore) : null };
     const findings = await loadBundle(file, checked, into, { signal, engineVersion, report });
-    findings.push(...(await openCredentials(server.connection, checked)));
+    if (findings.length === 0) {
+      await bringUpToDate(server.connection, checked, { engineVersion, report });
+      findings.push(...(await openCredentials(server.connection, checked)));
+    }
     if (findings.length > 0) throw notRestorable(checked.manifest.id, findings);
     await adopt(context, server.connection, checked, newStore);
     const result = await use(server.connection);

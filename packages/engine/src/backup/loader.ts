@@ -1,6 +1,6 @@
 import type { ConnectionSettings } from '@kg-operator/config';
 import type { EmbeddedServer } from '../database/embedded-server.ts';
-import { type LoadOptions, loadDatabase } from './database-load.ts';
+import { type Loaded, type LoadOptions, loadDatabase } from './database-load.ts';
 import { type Finding, verifyDatabase } from './database-verify.ts';
 import { type DumpSource, PRE_DATA } from './format.ts';
 import type { BundleManifest } from './make.ts';
@@ -9,7 +9,7 @@ import { verifyPortable } from './portable-verify.ts';
 
 /** How the database of a bundle is loaded, and compared afterwards. */
 export interface DatabaseLoader {
-  load(members: DumpSource, options: LoadOptions & { signal: AbortSignal }): Promise<unknown>;
+  load(members: DumpSource, options: LoadOptions & { signal: AbortSignal }): Promise<Loaded>;
   verify(signal: AbortSignal): Promise<Finding[]>;
 }
 
@@ -33,6 +33,7 @@ export function databaseLoader(
       const target = { connection: database.connection, pglite: embedded?.pglite ?? null };
       const { renumbered } = await loadPortable(target, members, manifest, { ...options, engineVersion });
       if (renumbered) await embedded?.reopen();
+      return { createdRoles: [] };
     },
     verify: (signal) => verifyPortable(database.connection, manifest.database, { signal }),
   };

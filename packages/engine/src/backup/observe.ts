@@ -5,9 +5,10 @@ import type { RunContext } from '../run/context.ts';
 import { listBackups } from './catalog.ts';
 import { previousFolders } from './embedded-previous.ts';
 import { localDestination } from './installation.ts';
-import { OUTGOING_PREFIX } from './restore.ts';
+import { FAILED_PREFIX, OUTGOING_PREFIX } from './restore-names.ts';
 import { lastScheduled, readDue } from './scheduler.ts';
 import { readBackupSettings } from './settings.ts';
+import { unfinishedExchange } from './unfinished.ts';
 
 /** Looks at the folder of this host, the notes of the schedule, and the database if that is readable; asks nobody else. */
 export async function observeBackups(
@@ -25,6 +26,7 @@ export async function observeBackups(
     due: await readDue(context),
     lastScheduled: await lastScheduled(context),
     previousDatabases: isReadable ? await previousDatabases(context) : [],
+    exchange: await unfinishedExchange(context.settings.stateDirectory),
     encryptionKeyId,
     unusable,
   };
@@ -36,7 +38,7 @@ async function previousDatabases(context: RunContext): Promise<{ name: string; b
   if (mode === 'postgres') return [];
   const { rows } = await sql<{ name: string; bytes: string }>`
     SELECT datname AS name, pg_database_size(datname) AS bytes
-      FROM pg_database WHERE starts_with(datname, ${OUTGOING_PREFIX}) ORDER BY 1`.execute(
+      FROM pg_database WHERE starts_with(datname, ${OUTGOING_PREFIX}) OR starts_with(datname, ${FAILED_PREFIX}) ORDER BY 1`.execute(
     context.configDatabase(),
   );
   return rows.map(({ name, bytes }) => ({ name, bytes: Number(bytes) }));

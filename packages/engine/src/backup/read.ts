@@ -62,10 +62,12 @@ export interface LoadTarget {
   bucket: ObjectBucket | null;
 }
 
-export interface LoadBundleOptions {
+export interface LoadingBundle {
   signal: AbortSignal;
   engineVersion: string;
   report: (line: string) => void;
+  /** Called with the roles that had to be made, if any. */
+  onRoles?: (roles: string[]) => void;
 }
 
 /**
@@ -77,7 +79,7 @@ export async function loadBundle(
   file: BundleFile,
   { manifest }: CheckedBundle,
   into: LoadTarget,
-  { signal, engineVersion, report }: LoadBundleOptions,
+  { signal, engineVersion, report, onRoles = () => undefined }: LoadingBundle,
 ): Promise<string[]> {
   const members = handoff<DumpMember>();
   const loader = databaseLoader(manifest, into, engineVersion);
@@ -108,7 +110,8 @@ export async function loadBundle(
       if (seenDatabase) await take(member);
     });
     members.end();
-    await loading;
+    const { createdRoles } = await loading;
+    if (createdRoles.length > 0) onRoles(createdRoles);
   } catch (error) {
     members.end(error);
     await loading.catch(() => undefined); // it fails because of the error that is thrown here, or is that error

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import type { RunContext } from '../run/context.ts';
-import { dropPreviousFolder, previousFolders } from './embedded-previous.ts';
+import { dropPreviousFolder, examineFolder, previousFolders } from './embedded-previous.ts';
 import { FOLDERS, loadIntoFolder, removeFolder, swapEmbedded } from './embedded-restore.ts';
 import { onEmbeddedTrial } from './embedded-trial.ts';
 import type { Site } from './site.ts';
@@ -10,12 +10,7 @@ export function embeddedSite(context: RunContext): Site {
   const { databaseFolder, settings } = context;
   return {
     name: basename(settings.dataDirectory),
-    names: (at, random) => ({
-      incoming: `${FOLDERS.incoming}${random}`,
-      outgoing: `${FOLDERS.outgoing}${at}-${random}`,
-      failed: `${FOLDERS.failed}${at}-${random}`,
-      bucket: `documents-${random}`,
-    }),
+    prefixes: FOLDERS,
     assertReplaceable: async () => databaseFolder?.assertOwn(),
     async loadBeside(into, report) {
       await databaseFolder?.assertOwn();
@@ -30,6 +25,7 @@ export function embeddedSite(context: RunContext): Site {
     },
     swap: (names) => swapEmbedded(context, names),
     previous: () => previousFolders(settings.dataDirectory),
+    examinePrevious: (name) => examineFolder(context, name),
     dropPrevious: (name) => dropPreviousFolder(context, name),
     onTrial: (use) => onEmbeddedTrial(context, use),
   };

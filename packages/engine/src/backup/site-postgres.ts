@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { RunContext } from '../run/context.ts';
 import { onEmbeddedTrial } from './embedded-trial.ts';
+import { PREFIXES } from './restore-names.ts';
 import type { Site } from './site.ts';
 
 /** A PostgreSQL of the user's own: it is backed up, and trials are made in an embedded one; what is in it is for its owner to replace. */
@@ -18,17 +19,13 @@ export function postgresSite(context: RunContext): Site {
   };
   return {
     name: basename(context.settings.dataDirectory),
-    names: (_at, random) => ({
-      incoming: `kg_restore_${random}`,
-      outgoing: `kg_before_${random}`,
-      failed: `kg_failed_${random}`,
-      bucket: `documents-${random}`,
-    }),
+    prefixes: PREFIXES,
     assertReplaceable: refuse,
     loadBeside: refuse,
     withLoaded: refuse,
     swap: refuse,
     previous: async () => [],
+    examinePrevious: refuse,
     dropPrevious: refuse,
     onTrial: (use) => onEmbeddedTrial(context, use),
   };

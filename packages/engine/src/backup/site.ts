@@ -1,18 +1,10 @@
 import type { ConnectionSettings } from '@kg-operator/config';
 import type { RunContext } from '../run/context.ts';
 import type { LoadTarget } from './read.ts';
+import type { Prefixes } from './restore-names.ts';
 import { containersSite } from './site-containers.ts';
 import { embeddedSite } from './site-embedded.ts';
 import { postgresSite } from './site-postgres.ts';
-
-/** Names that nothing has yet. */
-export interface RestoreNames {
-  /** Of the database beside the live one; of the live one afterwards; and of the restored one, should it be put aside again. */
-  incoming: string;
-  outgoing: string;
-  failed: string;
-  bucket: string;
-}
 
 type Report = (line: string) => void;
 
@@ -20,7 +12,8 @@ type Report = (line: string) => void;
 export interface Site {
   /** What a person types to confirm. */
   name: string;
-  names(at: string, random: string): RestoreNames;
+  /** Of the databases and buckets that restores make. */
+  prefixes: Prefixes;
   /** Fails, with what to do, when the live data can't be replaced now. */
   assertReplaceable(): Promise<void>;
   /**
@@ -38,6 +31,8 @@ export interface Site {
   swap(names: { incoming: string; outgoing: string }): Promise<void>;
   /** What restores have put aside, oldest first, with its size in bytes. */
   previous(): Promise<{ name: string; bytes: number }[]>;
+  /** Fails unless the platform could run on it. @throws OperatorError WRONG_ENCRYPTION_KEY, PREVIOUS_UNUSABLE */
+  examinePrevious(name: string): Promise<void>;
   /** Removes it, with the documents that only it refers to. */
   dropPrevious(name: string): Promise<void>;
   /** Runs with an empty database and an empty bucket, and removes both. */

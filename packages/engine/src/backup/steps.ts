@@ -3,6 +3,7 @@ import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BackupStep } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import type { Executors } from '../run/execute.ts';
+import { bringUpToDate } from './bring-up.ts';
 import {
   type BackupRecord,
   bundleName,
@@ -14,6 +15,7 @@ import {
 import { copyBackup } from './copy.ts';
 import { openCredentials } from './credentials.ts';
 import type { Destination } from './destination.ts';
+import { convertDump } from './dump-convert.ts';
 import {
   backupFolder,
   backupSource,
@@ -23,6 +25,7 @@ import {
   placesOf,
   recipientsOf,
 } from './installation.ts';
+import { removeLeftovers } from './leftovers.ts';
 import { type BundleManifest, makeBackup, writeRecord } from './make.ts';
 import { type BundleFile, checkBundle, loadBundle } from './read.ts';
 import { restoreConfiguration, restoreObjects } from './restore-part.ts';
@@ -33,6 +36,7 @@ import { siteOf } from './site.ts';
 /** What the steps of a backup do; they join run/execute.ts's. */
 export const backupExecutors: Executors<BackupStep['kind']> = {
   async 'write-backup'({ id }, context, report) {
+    await removeLeftovers(context);
     const settings = await readBackupSettings(context.configDatabase());
     const source = await backupSource(context, id);
     const target = { folder: backupFolder(context.settings), ...(await recipientsOf(context, settings)) };
@@ -55,6 +59,7 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
     report(removed.length === 0 ? 'none' : removed.join(', '));
   },
 
+  'convert-dump': (_step, context, report) => convertDump(context, report),
   'load-backup': ({ database, bucket }, context, report) =>
     siteOf(context).loadBeside({ database, bucket }, report),
 
@@ -91,12 +96,15 @@ export async function verifyBackup(
     findings = await siteOf(context).onTrial(async (target) => {
       const { signal, engineVersion } = context;
       const wrong = await loadBundle(file, checked, target, { signal, engineVersion, report });
-      return [...wrong, ...(await openCredentials(target.database.connection, checked))];
+      if (wrong.length > 0) return wrong;
+      await bringUpToDate(target.database.connection, checked, { engineVersion, report });
+      return await openCredentials(target.database.connection, checked);
     });
   } catch (error) {
     // Only what the bundle itself is to blame for is a verdict on it; without a key or without Docker nobody knows.
-    const isSame = mode !== 'containers' && mode === context.settings.mode;
-    const codes = ['BACKUP_DAMAGED', ...(isSame ? ['RESTORE_IMPOSSIBLE'] : [])];
+    // A trial in an embedded database is one of what this installation could do with its own backup.
+    const isOwn = mode !== 'containers' && mode === context.settings.mode;
+    const codes = ['BACKUP_DAMAGED', ...(isOwn ? ['RESTORE_IMPOSSIBLE'] : [])];
     if (error instanceof OperatorError && codes.includes(error.code))
       await note({ state: 'failed', failure: error.message });
     throw error;

@@ -1,6 +1,7 @@
 import type { ListedBackup } from '../backup/catalog.ts';
 import type { LastScheduled } from '../backup/scheduler.ts';
 import type { BackupSettings } from '../backup/settings.ts';
+import type { UnfinishedExchange } from '../backup/unfinished.ts';
 import type { ConfigFinding } from '../model/observation.ts';
 import { count } from '../model/plan.ts';
 
@@ -15,6 +16,8 @@ export interface BackupObservation {
   lastScheduled: LastScheduled | null;
   /** That restores have put aside; bytes. */
   previousDatabases: { name: string; bytes: number }[];
+  /** Databases that a restore exchanges now, or was exchanging when it was cut off. */
+  exchange: UnfinishedExchange | null;
   /** Id of the ENCRYPTION_KEY in force. */
   encryptionKeyId: string | null;
   /** Why the folder can't be read. */
@@ -67,6 +70,7 @@ export function backupStatus(observed: BackupObservation, now: Date): BackupStat
     kit: settings && kitState(settings.kit),
     previousDatabases,
     remarks: [
+      ...exchangeRemarks(observed),
       ...folderRemarks(observed),
       ...scheduleRemarks(observed, now),
       ...kitRemarks(observed),
@@ -78,6 +82,20 @@ export function backupStatus(observed: BackupObservation, now: Date): BackupStat
 function kitState(kit: BackupSettings['kit']): 'missing' | 'unconfirmed' | 'confirmed' {
   if (!kit) return 'missing';
   return kit.confirmedAt === null ? 'unconfirmed' : 'confirmed';
+}
+
+function exchangeRemarks({ exchange, previousDatabases }: BackupObservation): ConfigFinding[] {
+  if (!exchange) return [];
+  const { incoming, outgoing } = exchange;
+  const isExchanged = previousDatabases.some(({ name }) => name === outgoing);
+  return [
+    {
+      problem: isExchanged
+        ? `a restore is under way or was cut off: the live database is what was ${incoming}; the one before is ${outgoing}, and comes back with ./operator.sh restore --previous ${outgoing}`
+        : 'a restore is under way, or was cut off before it exchanged anything: the data is as it was',
+      fix: './operator.sh start',
+    },
+  ];
 }
 
 function folderRemarks({ backups: [newest], settings, unusable }: BackupObservation): ConfigFinding[] {

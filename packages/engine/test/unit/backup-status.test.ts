@@ -51,6 +51,21 @@ describe('what status says of backups', () => {
     ]);
   });
 
+  test('a restore that was cut off: which database is live, and the way back', () => {
+    const exchange = { incoming: 'kg_restore_1', outgoing: 'kg_before_1' };
+    const [before] = backupStatus({ ...wellSaved(), exchange }, NOW).remarks;
+    expect(before).toMatchObject({
+      fix: './operator.sh start',
+      problem: expect.stringContaining('as it was'),
+    });
+    const previousDatabases = [{ name: 'kg_before_1', bytes: 1 }];
+    const [after] = backupStatus({ ...wellSaved(), exchange, previousDatabases }, NOW).remarks;
+    expect(after).toMatchObject({
+      fix: './operator.sh start',
+      problem: expect.stringContaining('./operator.sh restore --previous kg_before_1'),
+    });
+  });
+
   test('an unverified newest one is to be verified; one with a passphrase needs no kit to open', () => {
     const observed = { ...wellSaved(), backups: [record({ state: 'unverified' })] };
     expect(fixes(observed)).toEqual(['./operator.sh backup verify kg-20261123T031500Z-a1b2c3']);

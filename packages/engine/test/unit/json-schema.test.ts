@@ -6,7 +6,7 @@ import { type BackupStatus, backupStatus } from '../../src/checks/backup.ts';
 import { reportOf } from '../../src/checks/report.ts';
 import type { StepKind } from '../../src/model/plan.ts';
 import { planBackup, planCopies } from '../../src/plan/backup.ts';
-import { planRestore } from '../../src/plan/restore.ts';
+import { planConversion, planRestore, planReturn } from '../../src/plan/restore.ts';
 import { planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
 import { everythingWrong, folderWith, nothingSaved, record } from '../backups.ts';
@@ -38,6 +38,7 @@ describe('the JSON schemas describe what is printed', () => {
     for (const one of observed) {
       for (const only of [null, 'database', 'objects', 'config'] as const)
         plans.push(planRestore(one, { backup: 'b', only, incoming: 'i', outgoing: 'o', bucket: 'n' }));
+      plans.push(planConversion('backup.sql'), planReturn(one, { incoming: 'i', outgoing: 'o' }));
       plans.push(planBackup({ id: 'b', verify: true, copyTo: ['elsewhere'], prune: true }));
       plans.push(planCopies({ id: 'b', copyTo: ['elsewhere'], prune: true }));
     }
@@ -55,6 +56,7 @@ describe('the JSON schemas describe what is printed', () => {
       'verify-backup': true,
       'copy-backup': true,
       'prune-backups': true,
+      'convert-dump': true,
       'load-backup': true,
       'swap-database': true,
       'restore-objects': true,

@@ -3,6 +3,7 @@ import { findBackup, type ListedBackup, listBackups } from '../../backup/catalog
 import { backupFolder, copiesGoTo, localDestination, newBackupId } from '../../backup/installation.ts';
 import { megabytes } from '../../backup/make.ts';
 import { readBackupSettings } from '../../backup/settings.ts';
+import { assertBackupSpace } from '../../backup/space-needs.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { askForKit, newKit, showKit, storeKit } from '../../cli/recovery-kit.ts';
 import { givenSecret } from '../../cli/secret-input.ts';
@@ -47,6 +48,7 @@ export default class Backup extends OperatorCommand {
       copyTo,
       prune: settings.retention !== null,
     });
+    await assertBackupSpace(this.context, plan);
     if (flags['dry-run']) {
       this.answer(showPlan(plan));
       return { plan, backup: null };

@@ -1,5 +1,7 @@
 import { makeScheduled } from '../../backup/scheduled.ts';
+import { assertBackupSpace } from '../../backup/space-needs.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
+import type { Plan } from '../../model/plan.ts';
 
 export default class BackupScheduled extends OperatorCommand {
   static override hidden = true;
@@ -7,6 +9,10 @@ export default class BackupScheduled extends OperatorCommand {
 
   async run(): Promise<{ backup: string | null }> {
     await this.parse(BackupScheduled);
-    return { backup: await makeScheduled(this.context, (plan) => this.runPlan(plan)) };
+    const run = async (plan: Plan) => {
+      await assertBackupSpace(this.context, plan);
+      await this.runPlan(plan);
+    };
+    return { backup: await makeScheduled(this.context, run) };
   }
 }
