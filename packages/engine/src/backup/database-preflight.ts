@@ -9,11 +9,7 @@ import type { DatabaseManifest } from './format.ts';
  * @throws OperatorError RESTORE_IMPOSSIBLE with all reasons
  */
 export async function assertLoadable(client: pg.Client, manifest: DatabaseManifest): Promise<void> {
-  const reasons = [
-    ...(await whyNotEmpty(client)),
-    ...(await whyNotServer(client, manifest)),
-    ...(await whyNotExtensions(client, manifest.extensions)),
-  ];
+  const reasons = [...(await whyNotEmpty(client)), ...(await whyNotServer(client, manifest))];
   const [first, ...others] = reasons;
   if (first === undefined) return;
   throw new OperatorError('RESTORE_IMPOSSIBLE', `this backup can't be loaded here: ${first}`, {
@@ -33,7 +29,8 @@ async function whyNotEmpty(client: pg.Client): Promise<string[]> {
   return found.map(({ name }) => `the database is not empty, it has ${name}`);
 }
 
-async function whyNotServer(client: pg.Client, manifest: DatabaseManifest): Promise<string[]> {
+/** What of the server does not fit; asked in any of its databases. */
+export async function whyNotServer(client: pg.Client, manifest: DatabaseManifest): Promise<string[]> {
   const [server] = await rowsOf<{ version: string; encoding: string; isSuperuser: string }>(
     client,
     `SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding,
@@ -48,7 +45,7 @@ async function whyNotServer(client: pg.Client, manifest: DatabaseManifest): Prom
   if (server?.encoding !== manifest.encoding)
     reasons.push(`its encoding is ${manifest.encoding}, that of the database ${server?.encoding}`);
   if (server?.isSuperuser !== 'on') reasons.push('only a superuser can restore graphs');
-  return reasons;
+  return [...reasons, ...(await whyNotExtensions(client, manifest.extensions))];
 }
 
 /** pg_dump asks for an extension without a version: it will be the server's own, which must not be older. */

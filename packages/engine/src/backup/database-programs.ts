@@ -10,7 +10,7 @@ export interface ProgramOptions {
   /** The database it connects to; none if it only reads an archive. */
   settings?: ConnectionSettings;
   /** What it reads from its standard input. */
-  input?: Buffer | string;
+  input?: Buffer | string | AsyncIterable<Uint8Array>;
   signal?: AbortSignal | undefined;
 }
 
@@ -34,7 +34,7 @@ export async function runProgram(
   });
   try {
     // A program that fails stops reading: its own words say why, not the broken pipe.
-    const fed = pipeline([input ?? ''], child.stdin).catch((error) => error as Error);
+    const fed = pipeline(chunksOf(input), child.stdin).catch((error) => error as Error);
     const [code, stdout, stderr, unread] = await Promise.all([
       ended,
       buffer(child.stdout),
@@ -42,6 +42,7 @@ export async function runProgram(
       fed,
     ]);
     signal?.throwIfAborted();
+    if (unread instanceof OperatorError) throw unread; // what it was to read is at fault
     if (code !== 0) throw failed(program, stderr);
     if (unread instanceof Error) throw failed(program, unread.message);
     return stdout;
@@ -55,6 +56,10 @@ export async function runProgram(
   } finally {
     signal?.removeEventListener('abort', stop);
   }
+}
+
+function chunksOf(input: ProgramOptions['input']): Iterable<Buffer | string> | AsyncIterable<Uint8Array> {
+  return input === undefined || typeof input === 'string' || Buffer.isBuffer(input) ? [input ?? ''] : input;
 }
 
 function environment(settings: ConnectionSettings | undefined): NodeJS.ProcessEnv {

@@ -10,6 +10,7 @@ import {
   resolveEncryptionKey,
   Secret,
 } from '@kg-operator/config';
+import { sql } from 'kysely';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { infrastructureSecret, type Settings } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
@@ -125,11 +126,23 @@ export async function openBucket(context: RunContext, settings: ObjectStoreSetti
   return s3Bucket(s3Client({ ...settings, secretAccessKey }), settings.bucket);
 }
 
+/** Bytes on the disk: of the whole database, and of its tables without indexes. */
+export async function databaseSizes(
+  context: RunContext,
+): Promise<{ databaseBytes: number; tableBytes: number }> {
+  const { rows } = await sql<{ database: string; tables: string }>`
+    SELECT pg_catalog.pg_database_size(current_database()) AS database, coalesce(sum(pg_catalog.pg_table_size(c.oid)), 0) AS tables
+    FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace`.execute(
+    context.configDatabase(),
+  );
+  return { databaseBytes: Number(rows[0]?.database), tableBytes: Number(rows[0]?.tables) };
+}
+
 /** Everything a backup of this installation is made of. */
 export async function backupSource(context: RunContext, id: string): Promise<BackupSource> {
   const { settings, engineVersion } = context;
   const observed = await context.observeDatabase();
-  const { bucket } = await documentBucket(context);
+  const { bucket, settings: store } = await documentBucket(context);
   const containers =
     settings.mode === 'containers' ? await context.runtime.listContainers(settings.project) : [];
   const files = await Promise.all(
@@ -153,6 +166,9 @@ export async function backupSource(context: RunContext, id: string): Promise<Bac
       mode: settings.mode,
       schemaHead: observed.reachable ? observed.schema.head : null,
       keyId: keyIdOf(await encryptionKey(context)),
+      ...(settings.mode === 'embedded'
+        ? {}
+        : { databaseBytes: (await databaseSizes(context)).databaseBytes }),
       images: Object.fromEntries(
         containers.map(({ service, image, imageId }) => [service, { image, digest: imageId }]),
       ),
@@ -160,7 +176,7 @@ export async function backupSource(context: RunContext, id: string): Promise<Bac
     connection: await context.databaseSettings(),
     db: context.configDatabase(),
     bucket,
-    bucketSettings: null,
+    bucketSettings: isFileStore(store) ? null : await context.garage().bucketSettings(store.bucket),
     files,
   };
 }

@@ -6,6 +6,7 @@ import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ConnectionSettings, Tables } from '@kg-operator/config';
 import { type Kysely, sql } from 'kysely';
+import type { BucketSettings } from '../adapters/garage.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Recipients } from './age.ts';
 import { writeBundle } from './bundle.ts';
@@ -27,6 +28,8 @@ export interface BundleHeader {
   schemaHead: string | null;
   /** Id of the ENCRYPTION_KEY in `secrets.env`; null without one. */
   keyId: string | null;
+  /** What the database took on the disk, indexes and all, in bytes; not known of older backups. */
+  databaseBytes?: number;
   /** What ran: service → image and its digest. Empty without containers. */
   images: Record<string, { image: string; digest: string }>;
 }
@@ -35,7 +38,7 @@ export interface BundleManifest extends BundleHeader {
   database: DatabaseManifest;
   objects: ObjectsManifest;
   /** What the bucket is set to, as the store told it. */
-  bucket: Record<string, unknown> | null;
+  bucket: BucketSettings | null;
 }
 
 export interface BackupSource {
@@ -43,7 +46,7 @@ export interface BackupSource {
   connection: ConnectionSettings;
   db: Kysely<Tables>;
   bucket: ObjectBucket;
-  bucketSettings: Record<string, unknown> | null;
+  bucketSettings: BucketSettings | null;
   /** Files of layer 1 and of the host, by the name they have in the bundle. */
   files: { name: string; text: string }[];
 }

@@ -54,6 +54,13 @@ function assertReadable(header: string): void {
   );
 }
 
+export interface LoadingBundle {
+  signal: AbortSignal;
+  report: (line: string) => void;
+  /** Called with the roles that had to be made, if any. */
+  onRoles?: (roles: string[]) => void;
+}
+
 /**
  * Loads a checked bundle into an empty database and an empty bucket, and compares both with the manifest. Returns what is wrong: nothing,
  * if it can be restored.
@@ -63,7 +70,7 @@ export async function loadBundle(
   file: BundleFile,
   { manifest }: CheckedBundle,
   into: { connection: ConnectionSettings; bucket: ObjectBucket | null },
-  { signal, report }: { signal: AbortSignal; report: (line: string) => void },
+  { signal, report, onRoles = () => undefined }: LoadingBundle,
 ): Promise<string[]> {
   const members = handoff<DumpMember>();
   const loading = loadDatabase(into.connection, members, manifest.database, {
@@ -92,7 +99,8 @@ export async function loadBundle(
       if (seenDatabase) await take(member);
     });
     members.end();
-    await loading;
+    const { createdRoles } = await loading;
+    if (createdRoles.length > 0) onRoles(createdRoles);
   } catch (error) {
     members.end(error);
     await loading.catch(() => undefined); // it fails because of the error that is thrown here, or is that error

@@ -5,7 +5,8 @@ import type { RunContext } from '../run/context.ts';
 import { readBundle } from './bundle.ts';
 import { documentBucket } from './installation.ts';
 import { objectUpdater } from './objects.ts';
-import { bundleToRestore, dropDatabase, loadBeside } from './restore.ts';
+import { bundleToRestore, loadBeside } from './restore.ts';
+import { dropDatabase } from './restore-names.ts';
 
 /** Puts objects back into the live bucket, those that are missing or differ; what is there besides stays. */
 export async function restoreObjects(context: RunContext, report: (line: string) => void): Promise<void> {

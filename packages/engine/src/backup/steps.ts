@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import type { ConnectionSettings } from '@kg-operator/config';
-import { withScratchPostgres } from '../adapters/scratch-postgres.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BackupStep } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
@@ -17,6 +16,7 @@ import {
 } from './catalog.ts';
 import { openCredentials } from './credentials.ts';
 import type { Destination } from './destination.ts';
+import { convertDump } from './dump-convert.ts';
 import {
   backupFolder,
   backupSource,
@@ -26,6 +26,7 @@ import {
   localDestination,
   recipientsOf,
 } from './installation.ts';
+import { removeLeftovers } from './leftovers.ts';
 import { makeBackup, writeRecord } from './make.ts';
 import { type BundleFile, checkBundle, loadBundle } from './read.ts';
 import { loadBeside, swapDatabase } from './restore.ts';
@@ -33,10 +34,12 @@ import { restoreConfiguration, restoreObjects } from './restore-part.ts';
 import { expired } from './retention.ts';
 import { withScratchBucket } from './scratch-bucket.ts';
 import { readBackupSettings } from './settings.ts';
+import { withTrialPostgres } from './trial-postgres.ts';
 
 /** What the steps of a backup do; they join run/execute.ts's. */
 export const backupExecutors: Executors<BackupStep['kind']> = {
   async 'write-backup'({ id }, context, report) {
+    await removeLeftovers(context);
     const settings = await readBackupSettings(context.configDatabase());
     const source = await backupSource(context, id);
     const target = { folder: backupFolder(context.settings), ...(await recipientsOf(context, settings)) };
@@ -66,6 +69,7 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
     report(removed.length === 0 ? 'none' : removed.join(', '));
   },
 
+  'convert-dump': (_step, context, report) => convertDump(context, report),
   'load-backup': ({ database, bucket }, context, report) => loadBeside(context, { database, bucket }, report),
 
   async 'swap-database'({ incoming, outgoing }, context) {
@@ -135,27 +139,8 @@ async function onTrial<T>(
   context: RunContext,
   use: (connection: ConnectionSettings, bucket: Parameters<typeof loadBundle>[2]['bucket']) => Promise<T>,
 ): Promise<T> {
-  const { settings, signal } = context;
-  const containers = await context.runtime.listContainers(settings.project);
-  const postgres = containers.find(({ service }) => service === 'postgres');
-  if (!postgres) {
-    throw new OperatorError(
-      'NOT_VERIFIABLE',
-      'there is no postgres container whose image a trial could use',
-      {
-        exitCode: EXIT.precondition,
-        hint: 'run it on the installation: ./operator.sh backup verify',
-      },
-    );
-  }
-  const scratch = {
-    project: settings.project,
-    image: postgres.imageId,
-    network: `${settings.project}_backend`,
-    signal,
-  };
   const { settings: store } = await documentBucket(context);
-  return withScratchPostgres(scratch, (connection) =>
+  return withTrialPostgres(context, (connection) =>
     withScratchBucket(context, store, randomBytes(4).toString('hex'), (bucket) => use(connection, bucket)),
   );
 }

@@ -16,6 +16,7 @@ export type BackupStep =
   | { kind: 'verify-backup'; id: string }
   | { kind: 'copy-backup'; id: string; destination: string }
   | { kind: 'prune-backups' }
+  | { kind: 'convert-dump'; file: string }
   | { kind: 'load-backup'; backup: string; database: string; bucket: string | null }
   | { kind: 'swap-database'; incoming: string; outgoing: string }
   | { kind: 'restore-objects'; backup: string }
@@ -64,6 +65,8 @@ export function describeStep(step: Step): string {
       return `Copy it to ${step.destination}`;
     case 'prune-backups':
       return 'Remove backups that the retention policy gives up';
+    case 'convert-dump':
+      return `Load ${step.file} into a PostgreSQL of its own, and read it out again`;
     case 'load-backup':
       return `Load ${step.backup} beside the live data, as database ${step.database}${step.bucket ? ` and bucket ${step.bucket}` : ''}, and compare`;
     case 'swap-database':

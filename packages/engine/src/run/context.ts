@@ -5,6 +5,7 @@ import type { Compose } from '../adapters/compose.ts';
 import type { ContainerRuntime } from '../adapters/docker.ts';
 import type { GarageAdmin } from '../adapters/garage.ts';
 import type { Journal } from '../adapters/journal.ts';
+import type { DumpToRestore } from '../backup/dump-file.ts';
 import type { BundleFile, CheckedBundle } from '../backup/read.ts';
 import type { MigrationSession } from '../database/session.ts';
 import type { DatabaseObservation, DeclaredService } from '../model/observation.ts';
@@ -38,6 +39,10 @@ export interface RunContext {
     passphrase: Secret | null;
     file: BundleFile | null;
     checked: CheckedBundle | null;
+    /** A file of pg_dump that is to be restored. */
+    dump?: DumpToRestore;
+    /** Roles that a restore had to make. They can't log in: nobody knows their passwords. */
+    createdRoles?: string[];
   };
   /** Asks an HTTP server; throws as fetch does. */
   fetch: typeof fetch;

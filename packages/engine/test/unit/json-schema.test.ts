@@ -4,7 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { reportOf } from '../../src/checks/report.ts';
 import type { StepKind } from '../../src/model/plan.ts';
 import { planBackup } from '../../src/plan/backup.ts';
-import { planRestore } from '../../src/plan/restore.ts';
+import { planConversion, planRestore, planReturn } from '../../src/plan/restore.ts';
 import { planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
 import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
@@ -35,6 +35,7 @@ describe('the JSON schemas describe what is printed', () => {
     for (const one of observed) {
       for (const only of [null, 'database', 'objects', 'config'] as const)
         plans.push(planRestore(one, { backup: 'b', only, incoming: 'i', outgoing: 'o', bucket: 'n' }));
+      plans.push(planConversion('backup.sql'), planReturn(one, { incoming: 'i', outgoing: 'o' }));
       plans.push(planBackup({ id: 'b', verify: true, copyTo: ['elsewhere'], prune: true }));
     }
     for (const plan of plans) expect(complaints(validate, plan)).toEqual([]);
@@ -51,6 +52,7 @@ describe('the JSON schemas describe what is printed', () => {
       'verify-backup': true,
       'copy-backup': true,
       'prune-backups': true,
+      'convert-dump': true,
       'load-backup': true,
       'swap-database': true,
       'restore-objects': true,

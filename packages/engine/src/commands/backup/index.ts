@@ -3,6 +3,7 @@ import { findBackup, type ListedBackup, listBackups } from '../../backup/catalog
 import { backupFolder, destinationsOf, localDestination, newBackupId } from '../../backup/installation.ts';
 import { megabytes } from '../../backup/make.ts';
 import { readBackupSettings } from '../../backup/settings.ts';
+import { assertBackupSpace } from '../../backup/space-needs.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { givenSecret } from '../../cli/secret-input.ts';
 import { showPlan } from '../../cli/show-plan.ts';
@@ -46,6 +47,7 @@ export default class Backup extends OperatorCommand {
       copyTo: destinations.filter(({ address }) => address !== folder).map(({ name }) => name),
       prune: settings.retention !== null,
     });
+    await assertBackupSpace(this.context, { verify: !flags['no-verify'] });
     if (flags['dry-run']) {
       this.answer(showPlan(plan));
       return { plan, backup: null };

@@ -1,7 +1,7 @@
 import { Flags } from '@oclif/core';
 import { megabytes } from '../../backup/make.ts';
 import { dropPrevious } from '../../backup/previous.ts';
-import { databasesBefore } from '../../backup/restore.ts';
+import { databasesBefore } from '../../backup/restore-names.ts';
 import { expiredBackups, pruneBackups } from '../../backup/steps.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { askText } from '../../cli/prompts.ts';

@@ -1,0 +1,61 @@
+import type { ConnectionSettings } from '@kg-operator/config';
+import pg from 'pg';
+
+/** Names of databases that a restore makes; whatever begins so is ours. The last are restored ones on which the platform did not run. */
+export const INCOMING_PREFIX = 'kg_restore_';
+export const OUTGOING_PREFIX = 'kg_before_';
+export const FAILED_PREFIX = 'kg_failed_';
+
+/** Databases that restores have put aside, oldest first, then those that failed, with their size in bytes. */
+export async function databasesBefore(live: ConnectionSettings): Promise<{ name: string; bytes: number }[]> {
+  return asAdministrator(live, async (client) => {
+    const { rows } = await client.query<{ name: string; bytes: string }>(
+      `SELECT datname AS name, pg_database_size(datname) AS bytes FROM pg_database WHERE starts_with(datname, $1) OR starts_with(datname, $2) ORDER BY 1`,
+      [OUTGOING_PREFIX, FAILED_PREFIX],
+    );
+    return rows.map(({ name, bytes }) => ({ name, bytes: Number(bytes) }));
+  });
+}
+
+export async function dropDatabase(live: ConnectionSettings, name: string): Promise<void> {
+  if (name === live.database) throw new Error('that is the live database');
+  await asAdministrator(live, (client) =>
+    client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`),
+  );
+}
+
+/** Removes databases that a restore was loading when it ended. */
+export async function removeIncoming(live: ConnectionSettings): Promise<void> {
+  await asAdministrator(live, async (client) => {
+    for (const name of await databaseNames(client))
+      if (name.startsWith(INCOMING_PREFIX) && name !== live.database)
+        await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
+  });
+}
+
+export async function databaseNames(client: pg.Client): Promise<Set<string>> {
+  const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database');
+  return new Set(rows.map(({ datname }) => datname));
+}
+
+/** A connection to the database `postgres`: the others can be renamed and dropped from there. */
+export async function asAdministrator<T>(
+  live: ConnectionSettings,
+  use: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const { host, port, user } = live;
+  const client = new pg.Client({
+    host,
+    port,
+    user,
+    database: 'postgres',
+    password: live.password.reveal(),
+    ...(live.tls ? { ssl: { rejectUnauthorized: live.tls === 'verify' } } : {}),
+  });
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}
