@@ -15,7 +15,9 @@ export function loadFailed(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
   return new OperatorError('LOAD_FAILED', `the backup could not be loaded: ${messageOf(error)}`, {
     exitCode: EXIT.afterImpact,
-    hint: 'the database it was loaded into is incomplete: drop it and try again',
+    hint: isDiskFull(error)
+      ? "free some space on PostgreSQL's disk, then try again"
+      : 'see that the database runs (./operator.sh status), then try again',
     cause: error,
   });
 }
@@ -41,4 +43,9 @@ export function dumpDamaged(why: string, cause?: unknown): OperatorError {
     hint: 'use another copy of it, or another backup',
     cause,
   });
+}
+
+/** SQLSTATE 53100, disk_full: https://www.postgresql.org/docs/17/errcodes-appendix.html */
+function isDiskFull(error: unknown): boolean {
+  return (error as { code?: string }).code === '53100';
 }

@@ -52,6 +52,7 @@ export async function asAdministrator<T>(
     password: live.password.reveal(),
     ...(live.tls ? { ssl: { rejectUnauthorized: live.tls === 'verify' } } : {}),
   });
+  client.on('error', () => undefined); // a lost connection fails the query under way, or the next one
   await client.connect();
   try {
     return await use(client);

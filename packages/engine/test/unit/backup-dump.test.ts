@@ -78,7 +78,9 @@ describe('what a file is, by its content', () => {
 
   test.each(['gzip', 'zstd'] as const)('one that was cut short does not unpack: %s', async (compression) => {
     // Random text: what compresses well would be there from the first bytes.
-    const text = script(Array.from({ length: 50_000 }, (_, n) => (n * 2_654_435_761) % 4_294_967_296).join('\n'));
+    const text = script(
+      Array.from({ length: 50_000 }, (_, n) => (n * 2_654_435_761) % 4_294_967_296).join('\n'),
+    );
     const packed = compression === 'gzip' ? gzipSync(text) : zstdCompressSync(Buffer.from(text));
     const path = await file('cut', packed.subarray(0, packed.length - 100));
     const found = await recogniseFile(path);
@@ -95,13 +97,16 @@ describe('a script for psql', () => {
   const restricted = async (text: string, size = 7_001) =>
     (await collect(restrictedScript(inPieces(text, size), 'OURS'))).toString();
 
-  test.each([1, 1000, 1 << 20])('is restricted by our key from its first line on, read %d bytes at once', async (size) => {
-    const text = script('SELECT 1;');
-    const result = await restricted(text, size);
-    expect(result.split('\n')[0]).toBe('\\restrict OURS');
-    expect(result).not.toContain('Abc123');
-    expect(result.split('\n').indexOf('SELECT 1;')).toBe(text.split('\n').indexOf('SELECT 1;'));
-  });
+  test.each([1, 1000, 1 << 20])(
+    'is restricted by our key from its first line on, read %d bytes at once',
+    async (size) => {
+      const text = script('SELECT 1;');
+      const result = await restricted(text, size);
+      expect(result.split('\n')[0]).toBe('\\restrict OURS');
+      expect(result).not.toContain('Abc123');
+      expect(result.split('\n').indexOf('SELECT 1;')).toBe(text.split('\n').indexOf('SELECT 1;'));
+    },
+  );
 
   test('of an older pg_dump, without \\restrict', async () => {
     const text = `${HEAD}SELECT 1;\n${TAIL}`;
