@@ -49,9 +49,10 @@ export function directoryDestination(name: string, folder: string): Destination 
         throw asUnusable(name, folder, error);
       });
       const files = names.filter((file) => !file.endsWith(PARTIAL));
-      return Promise.all(
-        files.map(async (file) => ({ name: file, size: (await stat(join(folder, file))).size })),
+      const found = await Promise.all(
+        files.map(async (file) => ({ name: file, size: await sizeOf(join(folder, file)) })),
       );
+      return found.flatMap(({ name, size }) => (size === null ? [] : [{ name, size }]));
     },
     async read(file) {
       const handle = await open(join(folder, file)).catch((error) => {
@@ -111,8 +112,18 @@ export async function syncPath(path: string): Promise<void> {
   await handle.sync().finally(() => handle.close());
 }
 
+/** Null: it was removed since the folder was listed. */
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
 /** The folder, or the nearest one above it that is there. */
-async function existing(folder: string): Promise<string> {
+export async function existing(folder: string): Promise<string> {
   return stat(folder).then(
     () => folder,
     () => existing(dirname(folder)),

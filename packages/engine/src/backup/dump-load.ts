@@ -8,7 +8,7 @@ import { restrictedScript } from './dump-script.ts';
 /**
  * Loads a dump into the database of a server that is there only for this: SQL that a superuser runs can do anything to its server, such
  * as `COPY … TO PROGRAM` or `ALTER SYSTEM`. All of it in one transaction.
- * @throws OperatorError DUMP_UNSAFE, DUMP_UNSUPPORTED, DUMP_ROLE_MISSING, DUMP_TRUNCATED, DUMP_DAMAGED, DUMP_NOT_LOADABLE,
+ * @throws OperatorError DUMP_UNSAFE, DUMP_UNSUPPORTED, DUMP_ROLE_MISSING, DUMP_INCOMPLETE, DUMP_TRUNCATED, DUMP_DAMAGED, DUMP_NOT_LOADABLE,
  *   POSTGRESQL_CLIENT_MISSING; the signal's reason
  */
 export async function loadDump(
@@ -57,7 +57,8 @@ function explain({ path, format }: DumpFile, error: OperatorError): OperatorErro
       `${name} gives things to the role "${role}", which is not here`,
       `make it: ./operator.sh psql -c 'CREATE ROLE "${role}" NOLOGIN', or dump again with --no-owner --no-privileges`,
     );
-  const line = /:(\d+): error: (?:backslash commands are restricted|invalid command)/.exec(said)?.[1];
+  // psql's own complaint; the server's begin with ERROR.
+  const line = /:(\d+): error: /.exec(said)?.[1];
   if (line !== undefined)
     return refuse(
       'DUMP_UNSAFE',
@@ -70,6 +71,13 @@ function explain({ path, format }: DumpFile, error: OperatorError): OperatorErro
       'DUMP_UNSAFE',
       `${name} would make or drop a database: it was made with pg_dump --create`,
       'dump again without --create: pg_dump -f backup.sql kg; nothing was changed',
+    );
+  const schema = /schema "(.+?)" does not exist/.exec(said)?.[1];
+  if (schema !== undefined)
+    return refuse(
+      'DUMP_INCOMPLETE',
+      `${name} is of a part of a database: it needs the schema "${schema}", and does not make it`,
+      'dump the whole database, without --schema and --table: pg_dump -f backup.sql kg',
     );
   if (/unsupported version/.test(said))
     return refuse(

@@ -36,14 +36,18 @@ export async function* restrictedScript(
     tail = all.subarray(cut);
   }
   if (head) ({ part: tail, theirs } = withOurKey(head, key));
-  const end = tail.toString('latin1');
-  if (!COMPLETE.test(end))
+  const text = tail.toString('latin1');
+  const end = COMPLETE.exec(text);
+  if (!end)
     throw new OperatorError('DUMP_TRUNCATED', 'the file ends before the last line that pg_dump writes', {
       exitCode: EXIT.precondition,
       hint: 'it was cut short, or pg_dump failed: use another copy, or dump again; nothing was changed',
     });
-  const closing = theirs === null ? -1 : end.lastIndexOf(`\\unrestrict ${theirs}`);
-  yield closing < 0 ? tail : tail.subarray(0, closing);
+  const after = text.slice(end.index);
+  yield Buffer.from(
+    text.slice(0, end.index) + (theirs ? after.replace(`\\unrestrict ${theirs}`, '') : after),
+    'latin1',
+  );
 }
 
 /** The first line is replaced, it is a comment or empty; and the \restrict of pg_dump, if it comes before the first statement. */

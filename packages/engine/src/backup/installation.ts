@@ -15,13 +15,18 @@ import { EXIT, OperatorError } from '../model/errors.ts';
 import { infrastructureSecret, type Settings } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
 import { type Identities, type Recipients, recipientOf } from './age.ts';
-import { type BackupRecord, backupId } from './catalog.ts';
+import { type BackupRecord, backupId, orTold } from './catalog.ts';
 import { type Destination, directoryDestination } from './destination.ts';
 import { hostIdentity } from './keys.ts';
 import type { BackupSource } from './make.ts';
 import { fileBucket, type ObjectBucket, s3Bucket } from './object-store.ts';
 import { s3Client, s3Destination } from './s3.ts';
-import { type BackupSettings, type DestinationSettings, readBackupSettings } from './settings.ts';
+import {
+  type BackupSettings,
+  credentialRow,
+  type DestinationSettings,
+  readBackupSettings,
+} from './settings.ts';
 
 /** Where bundles are made and, unless said otherwise, kept. */
 export function backupFolder(settings: Settings): string {
@@ -63,6 +68,31 @@ export async function destinationsOf(context: RunContext): Promise<Destination[]
   return Promise.all(destinations.map((settings) => openDestination(context, settings)));
 }
 
+/**
+ * Everywhere that backups are: first the folder in which they are made, then the other destinations. One that can't be opened, as
+ * without its credential, is told to `unusable`; without it, it is thrown.
+ */
+export async function placesOf(
+  context: RunContext,
+  unusable?: (reason: OperatorError) => void,
+): Promise<Destination[]> {
+  const { destinations } = await readBackupSettings(context.configDatabase());
+  const opened = await Promise.all(
+    destinations.map((settings) => openDestination(context, settings).then((one) => [one], orTold(unusable))),
+  );
+  const local = localDestination(context);
+  return [local, ...opened.flat().filter(({ address }) => address !== local.address)];
+}
+
+/** Names of the destinations that a backup is copied to. */
+export async function copiesGoTo(context: RunContext): Promise<string[]> {
+  const { destinations } = await readBackupSettings(context.configDatabase());
+  const folder = backupFolder(context.settings);
+  return destinations
+    .filter((one) => one.type === 's3' || pathOf(context, one) !== folder)
+    .map(({ name }) => name);
+}
+
 /** The folder on this host, whatever the destinations are. */
 export function localDestination({ settings }: RunContext): Destination {
   return directoryDestination('local', backupFolder(settings));
@@ -73,12 +103,15 @@ export async function openDestination(
   settings: DestinationSettings,
 ): Promise<Destination> {
   if (settings.type === 'directory') {
-    const { path } = settings;
-    const root = join(backupFolder(context.settings), '..');
-    return directoryDestination(settings.name, isAbsolute(path) ? path : join(root, path));
+    return directoryDestination(settings.name, pathOf(context, settings));
   }
-  const secretAccessKey = await storedCredential(context, `backup/${settings.name}`);
+  const secretAccessKey = await storedCredential(context, credentialRow(settings.name));
   return s3Destination(settings.name, { ...settings, secretAccessKey }, settings.prefix);
+}
+
+/** A relative path begins at the installation. */
+function pathOf({ settings }: RunContext, { path }: { path: string }): string {
+  return isAbsolute(path) ? path : join(backupFolder(settings), '..', path);
 }
 
 /** A credential of `kg_api.system_api_keys`, opened. @throws OperatorError CREDENTIAL_MISSING */

@@ -75,7 +75,8 @@ export async function loadBundle(
   const members = handoff<DumpMember>();
   const loading = loadDatabase(into.connection, members, manifest.database, {
     signal,
-    onProgress: ({ done, total }) => report(`database ${Math.floor((100 * done) / Math.max(total, 1))} %`),
+    onProgress: ({ done, total }) =>
+      report(done < total ? `database ${Math.floor((100 * done) / total)} %` : 'indexes and statistics'),
   });
   // Whoever feeds it must hear that it has stopped, and not wait for ever.
   loading.then(
@@ -106,6 +107,7 @@ export async function loadBundle(
     await loading.catch(() => undefined); // it fails because of the error that is thrown here, or is that error
     throw error;
   }
+  report('comparing every row');
   const found = await verifyDatabase(into.connection, manifest.database, { signal });
   // What the saved database has as well is told, but does not make its backup worse.
   for (const { message } of found.filter(({ isInherited }) => isInherited))

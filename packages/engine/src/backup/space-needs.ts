@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { isFileStore } from '@kg-operator/config';
 import type { Disk } from '../model/disk.ts';
+import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import type { DumpFile } from './dump-file.ts';
 import { backupFolder, databaseSizes, documentBucket } from './installation.ts';
@@ -9,8 +10,9 @@ import { diskOfFolder, loadedBytes, type SpaceNeed, shortageOf } from './space.t
 
 const SERVER = "PostgreSQL's volume";
 
-/** Before a backup. @throws OperatorError DISK_FULL */
-export async function assertBackupSpace(context: RunContext, { verify }: { verify: boolean }): Promise<void> {
+/** Before a backup is made; any other plan needs none. @throws OperatorError DISK_FULL */
+export async function assertBackupSpace(context: RunContext, { steps }: Plan): Promise<void> {
+  if (!steps.some(({ kind }) => kind === 'write-backup')) return;
   const { databaseBytes, tableBytes } = await databaseSizes(context);
   const folder = backupFolder(context.settings);
   const needs: SpaceNeed[] = [
@@ -22,7 +24,7 @@ export async function assertBackupSpace(context: RunContext, { verify }: { verif
       disk: await diskOfFolder(folder),
     },
   ];
-  if (verify)
+  if (steps.some(({ kind }) => kind === 'verify-backup'))
     needs.push({
       what: 'the trial restore',
       bytes: loadedBytes(databaseBytes),

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
 import type { ConnectionSettings } from '@kg-operator/config';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BackupStep } from '../model/plan.ts';
@@ -14,6 +13,7 @@ import {
   listBackups,
   recordName,
 } from './catalog.ts';
+import { copyBackup } from './copy.ts';
 import { openCredentials } from './credentials.ts';
 import type { Destination } from './destination.ts';
 import { convertDump } from './dump-convert.ts';
@@ -24,6 +24,7 @@ import {
   documentBucket,
   identitiesOf,
   localDestination,
+  placesOf,
   recipientsOf,
 } from './installation.ts';
 import { removeLeftovers } from './leftovers.ts';
@@ -35,6 +36,7 @@ import { expired } from './retention.ts';
 import { withScratchBucket } from './scratch-bucket.ts';
 import { readBackupSettings } from './settings.ts';
 import { withTrialPostgres } from './trial-postgres.ts';
+import { noteExchange } from './unfinished.ts';
 
 /** What the steps of a backup do; they join run/execute.ts's. */
 export const backupExecutors: Executors<BackupStep['kind']> = {
@@ -48,20 +50,13 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
   },
 
   async 'verify-backup'({ id }, context, report) {
-    const destinations = [localDestination(context), ...(await destinationsOf(context))];
-    const backup = findBackup(await listBackups(destinations), id);
-    await verifyBackup(context, backup, destinations, report);
+    const tell = (reason: OperatorError) => report(reason.message);
+    const places = await placesOf(context, tell);
+    const backup = findBackup(await listBackups(places, tell), id);
+    await verifyBackup(context, backup, places, report);
   },
 
-  async 'copy-backup'({ id, destination }, context) {
-    const target = (await destinationsOf(context)).find(({ name }) => name === destination);
-    if (!target) throw new Error(`there is no destination ${destination}`);
-    const local = localDestination(context);
-    const { destinations: _where, ...record } = findBackup(await listBackups([local]), id);
-    await target.putFile(bundleName(id), join(backupFolder(context.settings), bundleName(id)));
-    // The record last: without it, a bundle is not a backup.
-    await writeRecord(target, record);
-  },
+  'copy-backup': ({ id, destinations }, context, report) => copyBackup(context, id, destinations, report),
 
   async 'prune-backups'(_step, context, report) {
     const removed = await pruneBackups(context);
@@ -72,6 +67,7 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
   'load-backup': ({ database, bucket }, context, report) => loadBeside(context, { database, bucket }, report),
 
   async 'swap-database'({ incoming, outgoing }, context) {
+    await noteExchange(context.settings.stateDirectory, { incoming, outgoing });
     await swapDatabase(await context.databaseSettings(), { incoming, outgoing });
   },
 

@@ -1,17 +1,19 @@
-import { databasesBefore, FAILED_PREFIX, OUTGOING_PREFIX } from '../backup/restore-names.ts';
+import { FAILED_PREFIX, INCOMING_PREFIX, OUTGOING_PREFIX } from '../backup/restore-names.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
 import { replaceDatabase } from '../plan/restore.ts';
 import { notUp, planStart } from '../plan/start.ts';
-import type { RunContext } from '../run/context.ts';
-import { observe } from '../run/observe.ts';
 import { assertStarted } from './lifecycle.ts';
 
 const APPLICATION = { infrastructure: false, application: true };
 
 export interface FailedSwap {
-  context: RunContext;
+  project: string;
+  signal: AbortSignal;
+  observe(): Promise<Observation>;
+  /** Whether there is a database of this name. */
+  isThere(database: string): Promise<boolean>;
   /** As it was before the first step. */
   before: Observation;
   /** Databases: what was to become the live one, and how the live one was to be called then. */
@@ -20,6 +22,8 @@ export interface FailedSwap {
   /** Runs a plan, shown to the person. */
   run(plan: Plan): Promise<void>;
   say(text: string): void;
+  /** Called when the platform runs as it did before. */
+  settled(): Promise<void>;
 }
 
 /**
@@ -30,7 +34,7 @@ export interface FailedSwap {
 export async function recoverFrom(failed: FailedSwap, cause: unknown): Promise<never> {
   let swapped: boolean;
   try {
-    swapped = await isThere(failed, failed.outgoing);
+    swapped = await failed.isThere(failed.outgoing);
   } catch (error) {
     throw recoveryNeeded(
       failed,
@@ -44,47 +48,48 @@ export async function recoverFrom(failed: FailedSwap, cause: unknown): Promise<n
 }
 
 async function startAgain(failed: FailedSwap, cause: unknown): Promise<never> {
-  const { context, before } = failed;
   try {
-    const observed = await observe(context);
-    const wasUp = notUp(before, APPLICATION).length === 0;
+    const observed = await failed.observe();
+    const wasUp = notUp(failed.before, APPLICATION).length === 0;
     if (wasUp && notUp(observed, APPLICATION).length > 0) {
       failed.say('Nothing was exchanged: starting the application again');
       await failed.run({ ...planStart(observed, APPLICATION), goal: 'start what was stopped' });
-      assertStarted(await observe(context), APPLICATION);
+      assertStarted(await failed.observe(), APPLICATION);
     }
   } catch (error) {
     throw recoveryNeeded(failed, cause, error, './operator.sh start');
   }
+  await failed.settled();
   throw cause;
 }
 
 async function putBack(failed: FailedSwap, cause: unknown): Promise<never> {
-  const { context, incoming, outgoing } = failed;
-  const isWayBack = !incoming.startsWith('kg_restore_');
+  const { incoming, outgoing, project, signal } = failed;
+  const isWayBack = !incoming.startsWith(INCOMING_PREFIX);
   const aside = isWayBack ? incoming : `${FAILED_PREFIX}${outgoing.slice(OUTGOING_PREFIX.length)}`;
   try {
     // Ctrl-C ends here too: the person decides whether to go on or back.
-    context.signal.throwIfAborted();
+    signal.throwIfAborted();
     failed.say('The platform does not run on what was restored: putting back what was there');
     await failed.run({
       goal: `put back the data from before, database ${outgoing}`,
-      steps: replaceDatabase(await observe(context), { incoming: outgoing, outgoing: aside }),
+      steps: replaceDatabase(await failed.observe(), { incoming: outgoing, outgoing: aside }),
       warnings: [],
       destructive: true,
     });
-    assertStarted(await observe(context), APPLICATION);
+    assertStarted(await failed.observe(), APPLICATION);
   } catch (error) {
-    const stillThere = await isThere(failed, outgoing).catch(() => true); // unreachable: the command below says so when it is run
+    const stillThere = await failed.isThere(outgoing).catch(() => true); // unreachable: the command below says so when it is run
     throw recoveryNeeded(
       failed,
       cause,
       error,
       stillThere
-        ? `./operator.sh restore --previous ${outgoing} --confirm ${context.settings.project} goes back; ./operator.sh start goes on with what was restored`
+        ? `./operator.sh restore --previous ${outgoing} --confirm ${project} goes back; ./operator.sh start goes on with what was restored`
         : './operator.sh start',
     );
   }
+  await failed.settled();
   throw new OperatorError(
     'RESTORE_UNDONE',
     `the platform did not run on what was restored (${messageOf(cause)}); what was there before serves again`,
@@ -94,11 +99,6 @@ async function putBack(failed: FailedSwap, cause: unknown): Promise<never> {
       cause,
     },
   );
-}
-
-async function isThere({ context }: FailedSwap, database: string): Promise<boolean> {
-  const aside = await databasesBefore(await context.databaseSettings());
-  return aside.some(({ name }) => name === database);
 }
 
 function recoveryNeeded(

@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path';
 import { Secret } from '@kg-operator/config';
 import { bundleName, findBackup, listBackups } from '../backup/catalog.ts';
 import { type DumpFile, type DumpToRestore, recogniseFile } from '../backup/dump-file.ts';
-import { destinationsOf, identitiesOf, localDestination } from '../backup/installation.ts';
+import { identitiesOf, placesOf } from '../backup/installation.ts';
 import type { BundleFile } from '../backup/read.ts';
 import { bundleOfFile } from '../backup/steps.ts';
 import { parseEnvFile } from '../model/env-file.ts';
@@ -48,11 +48,12 @@ export async function findSource(
     return dump ? { dump } : { bundle: bundleOfFile(path, await identitiesOf(context)) };
   }
   const identities = await identitiesOf(context);
-  const destinations = [localDestination(context), ...(await destinationsOf(context))];
-  const found = findBackup(await listBackups(destinations), which);
+  const tell = (reason: OperatorError) => warn(reason.message);
+  const places = await placesOf(context, tell);
+  const found = findBackup(await listBackups(places, tell), which);
   if (found.state !== 'verified')
     warn(`${found.id} is ${found.state}${found.failure ? `: ${found.failure}` : ''}`);
-  const holder = destinations.find(({ name }) => found.destinations.includes(name));
+  const holder = places.find(({ name }) => found.destinations.includes(name));
   if (!holder) throw new Error(`${found.id} is nowhere`);
   return { bundle: { open: () => holder.read(bundleName(found.id)), identities } };
 }

@@ -5,9 +5,10 @@ import { Args, Flags } from '@oclif/core';
 import type { DumpFile } from '../backup/dump-file.ts';
 import { megabytes } from '../backup/make.ts';
 import { type CheckedBundle, checkBundle } from '../backup/read.ts';
-import { INCOMING_PREFIX, OUTGOING_PREFIX } from '../backup/restore-names.ts';
+import { databasesBefore, INCOMING_PREFIX, OUTGOING_PREFIX } from '../backup/restore-names.ts';
 import { assertRestorable } from '../backup/restore-preflight.ts';
 import { assertDumpSpace } from '../backup/space-needs.ts';
+import { forgetExchange } from '../backup/unfinished.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
 import { findPrevious } from '../cli/previous.ts';
@@ -23,6 +24,7 @@ import {
 } from '../cli/restore-source.ts';
 import { showPlan } from '../cli/show-plan.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
+import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
 import {
   planConversion,
@@ -170,14 +172,30 @@ export default class Restore extends OperatorCommand {
 
   async #exchange(
     plan: Plan,
-    swap: { before: Awaited<ReturnType<typeof observe>>; incoming: string; outgoing: string },
+    swap: { before: Observation; incoming: string; outgoing: string },
   ): Promise<void> {
+    const { settings, signal } = this.context;
     try {
       await this.runPlan(plan);
       assertStarted(await observe(this.context), { infrastructure: true, application: true });
+      await forgetExchange(settings.stateDirectory, swap.outgoing);
     } catch (error) {
-      const run = (next: Plan) => this.runPlan(next);
-      await recoverFrom({ context: this.context, ...swap, run, say: (text) => this.say(text) }, error);
+      await recoverFrom(
+        {
+          project: settings.project,
+          signal,
+          ...swap,
+          observe: () => observe(this.context),
+          isThere: async (database) =>
+            (await databasesBefore(await this.context.databaseSettings())).some(
+              ({ name }) => name === database,
+            ),
+          run: (next) => this.runPlan(next),
+          say: (text) => this.say(text),
+          settled: () => forgetExchange(settings.stateDirectory, swap.outgoing),
+        },
+        error,
+      );
     }
   }
 

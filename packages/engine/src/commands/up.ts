@@ -63,7 +63,9 @@ export default class Up extends OperatorCommand {
     this.answer(
       `\nThe platform is running.\n\n  Web app  ${web}\n  API      ${api}\n  Log in   ${username}, with the password you chose\n`,
     );
-    this.say('Next: ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop');
+    this.say(
+      'Next: ./operator.sh backup (makes your recovery kit and a first verified backup) · status · logs -f api · stop',
+    );
     return { url: web, apiUrl: api, username, configured };
   }
 }

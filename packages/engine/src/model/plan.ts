@@ -14,7 +14,7 @@ export type Step =
 export type BackupStep =
   | { kind: 'write-backup'; id: string }
   | { kind: 'verify-backup'; id: string }
-  | { kind: 'copy-backup'; id: string; destination: string }
+  | { kind: 'copy-backup'; id: string; destinations: string[] }
   | { kind: 'prune-backups' }
   | { kind: 'convert-dump'; file: string }
   | { kind: 'load-backup'; backup: string; database: string; bucket: string | null }
@@ -62,7 +62,7 @@ export function describeStep(step: Step): string {
     case 'verify-backup':
       return 'Restore it once, beside the platform, and compare';
     case 'copy-backup':
-      return `Copy it to ${step.destination}`;
+      return `Copy it to ${step.destinations.join(', ')}`;
     case 'prune-backups':
       return 'Remove backups that the retention policy gives up';
     case 'convert-dump':

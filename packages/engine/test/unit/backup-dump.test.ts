@@ -123,6 +123,12 @@ describe('a script for psql', () => {
     expect(await restricted(`${HEAD}\\! id\n${TAIL}`)).toContain('\\! id');
   });
 
+  test('what comes after its end is not cut off either', async () => {
+    const early = `${HEAD}\\restrict Abc123\n\\unrestrict Abc123\n\\! id\n${TAIL}`;
+    expect(await restricted(early)).toContain('\\unrestrict Abc123\n\\! id\n');
+    expect(await restricted(`${script('SELECT 1;')}\\! id\n`)).toContain('\\! id\n');
+  });
+
   test.each([
     ['cut short', script('SELECT 1;').slice(0, -80)],
     ['cut short, and long', script('SELECT 1;\n'.repeat(20_000)).slice(0, -2000)],

@@ -1,10 +1,11 @@
 import { Flags } from '@oclif/core';
 import { findBackup, type ListedBackup, listBackups } from '../../backup/catalog.ts';
-import { backupFolder, destinationsOf, localDestination, newBackupId } from '../../backup/installation.ts';
+import { backupFolder, copiesGoTo, localDestination, newBackupId } from '../../backup/installation.ts';
 import { megabytes } from '../../backup/make.ts';
 import { readBackupSettings } from '../../backup/settings.ts';
 import { assertBackupSpace } from '../../backup/space-needs.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
+import { askForKit, newKit, showKit, storeKit } from '../../cli/recovery-kit.ts';
 import { givenSecret } from '../../cli/secret-input.ts';
 import { showPlan } from '../../cli/show-plan.ts';
 import type { Plan } from '../../model/plan.ts';
@@ -39,28 +40,42 @@ export default class Backup extends OperatorCommand {
     this.context.backup.passphrase = passphrase?.secret ?? null;
     const settings = await readBackupSettings(this.context.configDatabase());
     const folder = backupFolder(this.context.settings);
-    const destinations = await destinationsOf(this.context);
     const id = newBackupId(this.context);
+    const copyTo = await copiesGoTo(this.context);
     const plan = planBackup({
       id,
       verify: !flags['no-verify'],
-      copyTo: destinations.filter(({ address }) => address !== folder).map(({ name }) => name),
+      copyTo,
       prune: settings.retention !== null,
     });
-    await assertBackupSpace(this.context, { verify: !flags['no-verify'] });
+    await assertBackupSpace(this.context, plan);
     if (flags['dry-run']) {
       this.answer(showPlan(plan));
       return { plan, backup: null };
     }
-    if (!settings.kit && !this.context.backup.passphrase)
-      this.warning(
-        "there is no recovery kit: this backup opens only with this installation's .env. Make one: ./operator.sh backup kit new",
-      );
+    if (!settings.kit && !this.context.backup.passphrase) await this.#makeKit();
     await this.runPlan(plan);
-    const backup = findBackup(await listBackups([localDestination(this.context), ...destinations]), id);
+    const made = findBackup(await listBackups([localDestination(this.context)]), id);
+    const backup = { ...made, destinations: [...made.destinations, ...copyTo] };
     const { rows, vertices, edges, objects } = backup.counts;
     this.answer(`${backup.id}: ${megabytes(backup.size)}, ${backup.state}, in ${backup.seconds} s`);
     this.say(`${rows} rows, ${vertices} vertices, ${edges} edges, ${objects} objects; ${folder}`);
     return { plan, backup };
+  }
+
+  /** Before the first backup: later ones would open with the kit, but not this one. */
+  async #makeKit(): Promise<void> {
+    if (!this.interactive) {
+      this.warning(
+        "there is no recovery kit: this backup opens only with this installation's .env. Make one: ./operator.sh backup kit new",
+      );
+      return;
+    }
+    this.say('There is no recovery kit yet. It opens your backups on any host, and only you have it:');
+    const kit = await newKit(this.context);
+    showKit(kit);
+    await askForKit(kit);
+    await storeKit(this.context, kit, { confirmed: true });
+    this.say('The recovery kit is confirmed.');
   }
 }

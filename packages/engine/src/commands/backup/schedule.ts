@@ -1,6 +1,6 @@
 import { Args, Flags } from '@oclif/core';
 import { checkCron } from '../../backup/schedule.ts';
-import { nextScheduled, noteNextDue } from '../../backup/scheduler.ts';
+import { nextScheduled, readDue, writeDue } from '../../backup/scheduler.ts';
 import { type BackupSettings, changeBackupSettings, readBackupSettings } from '../../backup/settings.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { commandActor } from '../../config/actor.ts';
@@ -28,16 +28,17 @@ export default class BackupSchedule extends OperatorCommand {
     const { args, flags } = await this.parse(BackupSchedule);
     const db = this.context.configDatabase();
     if (args.when !== undefined) {
+      this.requireContainers();
       if (args.when !== 'off') checkCron(args.when);
       const schedule = args.when === 'off' ? null : { cron: args.when, jitterSeconds: flags.jitter };
       await changeBackupSettings(db, { actor: commandActor() }, 'schedule', (settings) => ({
         ...settings,
         schedule,
       }));
-      await noteNextDue(this.context);
+      await writeDue(this.context, await nextScheduled(this.context, schedule));
     }
     const { schedule } = await readBackupSettings(db);
-    const next = await nextScheduled(this.context);
+    const next = schedule && ((await readDue(this.context)) ?? (await nextScheduled(this.context, schedule)));
     this.answer(
       schedule
         ? `Backups are made at "${schedule.cron}" (UTC), put off by up to ${schedule.jitterSeconds} s; next: ${next?.toISOString() ?? 'never'}`
