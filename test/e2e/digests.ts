@@ -4,15 +4,29 @@ import type { DocumentStore } from './filling.ts';
 import type { Installation } from './installation.ts';
 
 /** What a restore itself changes: its own line of history, and where the documents are now. */
-const CHANGED_BY_RESTORE = `'kg_api.config_history', 'kg_api.config_version', 'kg_api.config_undo', 'kg_api.platform_settings'`;
+const CHANGED_BY_RESTORE = [
+  'kg_api.config_history',
+  'kg_api.config_version',
+  'kg_api.config_undo',
+  'kg_api.platform_settings',
+];
 
-/** Of every table its number of rows and a sum over all its rows, in any order; `everything`: also what a restore changes. */
-export function rowDigests(installation: Installation, { everything = false } = {}): Promise<string[]> {
+/** Of every table its number of rows and a sum over all its rows, in any order, but for what a restore changes. */
+export async function rowDigests(installation: Installation): Promise<string[]> {
+  return withoutRestore(await allRowDigests(installation));
+}
+
+/** Lines of allRowDigests() that a restore does not change. */
+export function withoutRestore(lines: string[]): string[] {
+  return lines.filter((line) => !CHANGED_BY_RESTORE.includes(line.split('|')[0] ?? ''));
+}
+
+/** The same of all tables. */
+export function allRowDigests(installation: Installation): Promise<string[]> {
   return installation.psql(
     `SELECT format('SELECT %L, count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM ONLY %s AS t', c.oid::regclass, c.oid::regclass)
        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'ag_catalog')
-        AND (${everything} OR format('%s.%s', n.nspname, c.relname) NOT IN (${CHANGED_BY_RESTORE}))
       ORDER BY c.oid::regclass::text \\gexec
      SELECT key, value FROM kg_api.platform_settings WHERE key <> 'object_store' ORDER BY key;
      SELECT l.name, l.kind, l.id FROM ag_catalog.ag_label l JOIN ag_catalog.ag_graph g ON g.graphid = l.graph ORDER BY g.name, l.id;`,

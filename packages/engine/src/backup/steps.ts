@@ -23,7 +23,6 @@ import {
   destinationsOf,
   documentBucket,
   identitiesOf,
-  localDestination,
   placesOf,
   recipientsOf,
 } from './installation.ts';
