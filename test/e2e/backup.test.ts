@@ -99,9 +99,6 @@ test('restore brings back what was changed since, and keeps what was there', asy
 
 test('a second, empty host is restored from the bundle and the kit', async () => {
   second = await Installation.create({ dev: false });
-  await second.ok(['up', '--yes', '--ai-provider', 'local', '--embedding', 'local'], {
-    env: { KG_ADMIN_PASSWORD: 'another password entirely' },
-  });
   const [bundle = ''] = execFileSync('sh', ['-c', 'ls backups/*.tar.age'], {
     cwd: first.root,
     encoding: 'utf8',
@@ -111,9 +108,22 @@ test('a second, empty host is restored from the bundle and the kit', async () =>
   await copyFile(join(first.root, bundle), second.path('moved.tar.age'));
   await copyFile(first.path('kit.txt'), second.path('kit.txt'));
   await chmod(second.path('kit.txt'), 0o600);
-  const refused = await second.json(['restore', './moved.tar.age', '--confirm', second.prefix]);
-  expect(refused).toMatchObject({ code: 3, document: { error: { code: 'BACKUP_KEY_WRONG' } } });
-  await second.ok(['restore', './moved.tar.age', '--kit-file', 'kit.txt', '--confirm', second.prefix]);
+  const closed = await second.json(['up', '--yes', '--restore', './moved.tar.age']);
+  expect(closed).toMatchObject({ code: 3, document: { error: { code: 'BACKUP_KEY_WRONG' } } });
+  expect(Object.keys(await second.containers())).toEqual(['operator']);
+  const unseen = await second.json(['up', '--yes', '--restore', '/elsewhere/moved.tar.age']);
+  expect(unseen).toMatchObject({ code: 3, document: { error: { code: 'FILE_MISSING' } } });
+  expect(unseen.document.error.hint).toContain(second.root);
+  const up = await second.json<{ username: string; restored: string }>([
+    ...['up', '--yes', '--restore', './moved.tar.age', '--kit-file', 'kit.txt'],
+  ]);
+  if (!up.document.ok) throw new Error(up.result.stdout + up.result.stderr);
+  expect(up.document.data).toMatchObject({ username: 'admin', restored: expect.stringMatching(/^kge2e-/) });
+  const status = await second.json<{ ok: boolean }>(['status', '--exit-code']);
+  expect([status.code, status.document.data.ok]).toEqual([0, true]);
+  expect(await second.psql("SELECT datname FROM pg_database WHERE datname LIKE 'kg_%'")).toEqual([]);
+  const again = await second.json(['up', '--yes', '--restore', './moved.tar.age', '--kit-file', 'kit.txt']);
+  expect(again).toMatchObject({ code: 3, document: { error: { code: 'DATA_EXISTS' } } });
   expect((await second.logIn()).status).toBe(200);
   const graph = await second.api<{ nodes: { name: string }[] }>('GET', '/graph');
   expect(graph.body.nodes.map(({ name }) => name).sort()).toEqual(['Ada', 'Babbage']);
