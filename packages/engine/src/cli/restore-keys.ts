@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { CheckedBundle } from '../backup/read.ts';
-import { INCOMING_PREFIX, OUTGOING_PREFIX } from '../backup/restore.ts';
+import { INCOMING_PREFIX, OUTGOING_PREFIX } from '../backup/restore-names.ts';
 import { listMigrationIds } from '../migrations/files.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { RestoreGoal, RestorePart } from '../plan/restore.ts';
