@@ -214,60 +214,69 @@ const points = Array.from({ length: POINTS }, (_, point) => {
   return { point, name, fault, moment: random() };
 }).filter(({ point }) => only === null || point === only);
 
-test.each(points)(
-  `seed ${seed}, $point: $name, $fault at $moment of the run`,
-  async ({ point, name, fault, moment }) => {
-    if (name === 'restore') await changeData(point);
-    const before = await liveData();
+test.each(points)(`seed ${seed}, $point: $name, $fault at $moment of the run`, async (one) => {
+  try {
+    await interrupt(one);
+  } catch (error) {
+    // At once, and not when all are done.
+    process.stderr.write(`${one.point}: FAILED: ${error}\n`);
+    throw error;
+  } finally {
+    await removeOtherBundles();
+  }
+});
 
-    const running = kg.begin([...command(name), '--json'], { seconds: DEADLINE_SECONDS });
-    let ended = false;
-    const done = running.done.finally(() => {
-      ended = true;
-    });
-    done.catch(() => undefined); // awaited below
-    const volumes = new Set<string>();
-    const watching = (async () => {
-      while (!ended) {
-        for (const volume of await scratchVolumes(kg)) volumes.add(volume);
-        await sleep(100);
-      }
-    })();
-    await engineRuns(kg, () => ended);
-    if (fault === 'trial') await until('a trial', async () => ended || volumes.size > 0, { seconds: 60 });
-    // A trial takes the second half of a backup, and nearly all of a verification.
-    await sleep(moment * milliseconds[name] * (fault === 'trial' ? 0.4 : 0.8));
-    const hit = !ended && (await causeFault(fault, kg, disks));
-    const { code, stdout, stderr } = await done;
-    await watching;
-    await endFault(kg, disks);
+async function interrupt({ point, name, fault, moment }: (typeof points)[number]): Promise<void> {
+  if (name === 'restore') await changeData(point);
+  const before = await liveData();
 
-    const outcome = judge(code, fault, stdout, stderr);
-    const after = await liveData();
-    const isRestored = name === 'restore' && JSON.stringify(after.rows) === JSON.stringify(saved.rows);
-    if (isRestored) expect(after.objects).toEqual(saved.objects);
-    else expect(after).toEqual(before);
-    if (code === 0) expect(isRestored).toBe(name === 'restore');
-    const where = name === 'restore' ? (isRestored ? ', after the swap' : ', before the swap') : '';
-    const count = `${name}, ${fault}: ${hit ? outcome : `${outcome} before it`}${where}`;
-    outcomes.set(count, (outcomes.get(count) ?? 0) + 1);
-    process.stderr.write(`${point}: ${count}\n`);
-    if (code !== 0 && code !== 137) process.stderr.write(`${stdout}\n`);
-    const list = await kg.json<{ backups: { id: string; state: string }[] }>(['backup', 'list']);
-    expect(list.document.data.backups.filter(({ state }) => state === 'failed')).toEqual([]);
-
-    if (code !== 0) {
-      const again = await kg.json(command(name), { seconds: DEADLINE_SECONDS });
-      expect(again.document).toMatchObject({ ok: true });
+  const running = kg.begin([...command(name), '--json'], { seconds: DEADLINE_SECONDS });
+  let ended = false;
+  const done = running.done.finally(() => {
+    ended = true;
+  });
+  done.catch(() => undefined); // awaited below
+  const volumes = new Set<string>();
+  const watching = (async () => {
+    while (!ended) {
+      for (const volume of await scratchVolumes(kg)) volumes.add(volume);
+      await sleep(100);
     }
-    if (name === 'restore') await kg.ok(['backup', 'prune', '--previous', '--yes']);
-    const settled = await liveData();
-    if (name === 'restore') expect(settled).toMatchObject({ rows: saved.rows, objects: saved.objects });
-    else expect(settled).toEqual(before);
-    await expectServing();
-    await expectNothingLeft(volumes);
-  },
-);
+  })();
+  await engineRuns(kg, () => ended);
+  if (fault === 'trial') await until('a trial', async () => ended || volumes.size > 0, { seconds: 60 });
+  // A trial takes the second half of a backup, and nearly all of a verification.
+  await sleep(moment * milliseconds[name] * (fault === 'trial' ? 0.4 : 0.8));
+  const hit = !ended && (await causeFault(fault, kg, disks));
+  const { code, stdout, stderr } = await done;
+  await watching;
+  await endFault(kg, disks);
+
+  const outcome = judge(code, fault, stdout, stderr);
+  const after = await liveData();
+  const isRestored = name === 'restore' && JSON.stringify(after.rows) === JSON.stringify(saved.rows);
+  if (isRestored) expect(after.objects).toEqual(saved.objects);
+  else expect(after).toEqual(before);
+  if (code === 0) expect(isRestored).toBe(name === 'restore');
+  const where = name === 'restore' ? (isRestored ? ', after the swap' : ', before the swap') : '';
+  const count = `${name}, ${fault}: ${hit ? outcome : `${outcome} before it`}${where}`;
+  outcomes.set(count, (outcomes.get(count) ?? 0) + 1);
+  process.stderr.write(`${point}: ${count}\n`);
+  if (code !== 0 && code !== 137) process.stderr.write(`${stdout}\n`);
+  const list = await kg.json<{ backups: { id: string; state: string }[] }>(['backup', 'list']);
+  expect(list.document.data.backups.filter(({ state }) => state === 'failed')).toEqual([]);
+
+  if (code !== 0) {
+    const again = await kg.json(command(name), { seconds: DEADLINE_SECONDS });
+    expect(again.document).toMatchObject({ ok: true });
+  }
+  if (name === 'restore') await kg.ok(['backup', 'prune', '--previous', '--yes']);
+  const settled = await liveData();
+  if (name === 'restore') expect(settled).toMatchObject({ rows: saved.rows, objects: saved.objects });
+  else expect(settled).toEqual(before);
+  await expectServing();
+  await expectNothingLeft(volumes);
+}
 
 async function expectServing(): Promise<void> {
   await until('the API is ready', async () => (await kg.api('GET', '/ready')).status === 200, {
@@ -292,9 +301,11 @@ async function expectNothingLeft(volumes: Set<string>): Promise<void> {
   const ids = new Set(files.map((file) => file.replace(/\.(json|tar\.age)$/, '')));
   expect(files).toEqual([...ids].flatMap((id) => [`${id}.json`, `${id}.tar.age`]).sort());
   expect(await plaintextIn('backups')).toEqual([]);
-  for (const id of ids)
-    if (id !== saved.id)
-      for (const file of files) if (file.startsWith(id)) await rm(kg.path('backups', file));
+}
+
+async function removeOtherBundles(): Promise<void> {
+  for (const file of await readdir(kg.path('backups')))
+    if (!file.startsWith(saved.id)) await rm(kg.path('backups', file));
 }
 
 async function plaintextIn(folder: string): Promise<string[]> {
