@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionSettings } from '@kg-operator/config';
 import pg from 'pg';
@@ -6,6 +7,20 @@ import pg from 'pg';
 export const INCOMING_PREFIX = 'kg_restore_';
 export const OUTGOING_PREFIX = 'kg_before_';
 export const FAILED_PREFIX = 'kg_failed_';
+
+/** Names that nothing has yet: databases of this server, a bucket of this Garage. */
+export function newNames(at = new Date()): { incoming: string; outgoing: string; bucket: string } {
+  const random = randomBytes(4).toString('hex');
+  const time = at
+    .toISOString()
+    .replace(/[-:]|\.\d+Z/g, '')
+    .toLowerCase();
+  return {
+    incoming: `${INCOMING_PREFIX}${random}`,
+    outgoing: `${OUTGOING_PREFIX}${time}_${random}`,
+    bucket: `kg-documents-${random}`,
+  };
+}
 
 /** Databases that restores have put aside, oldest first, then those that failed, with their size in bytes. */
 export async function databasesBefore(live: ConnectionSettings): Promise<{ name: string; bytes: number }[]> {

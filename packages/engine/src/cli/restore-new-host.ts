@@ -1,10 +1,9 @@
 import { resolve } from 'node:path';
 import { sql } from 'kysely';
-import { identitiesOf } from '../backup/installation.ts';
 import { dropPrevious } from '../backup/previous.ts';
 import { checkBundle } from '../backup/read.ts';
-import { bundleOfFile } from '../backup/steps.ts';
-import { assertVisible } from '../backup/visible-file.ts';
+import { newNames } from '../backup/restore-names.ts';
+import { assertRestorable } from '../backup/restore-preflight.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import { planRestore } from '../plan/restore.ts';
@@ -12,7 +11,7 @@ import { planStart } from '../plan/start.ts';
 import type { RunContext } from '../run/context.ts';
 import { observe } from '../run/observe.ts';
 import { assertStarted } from './lifecycle.ts';
-import { assertKnownSchema, goalOf, type KeyFlags, takeKeys } from './restore-keys.ts';
+import { findSource, type KeyFlags, takeKeys } from './restore-source.ts';
 
 export interface NewHost {
   context: RunContext;
@@ -23,32 +22,39 @@ export interface NewHost {
 /**
  * A whole platform from one bundle on a host that has none: infrastructure with the secrets of this host, an empty database, the restore in
  * the place of configuration, the application. Returns the backup's id.
- * @throws OperatorError DATA_EXISTS before anything is restored; BACKUP_…, SCHEMA_NEWER before anything is started
+ * @throws OperatorError DATA_EXISTS, SCHEMA_NEWER, RESTORE_IMPOSSIBLE, DISK_FULL before anything is restored; BACKUP_… before anything is started
  */
 export async function restoreOnNewHost(host: NewHost, file: string, flags: KeyFlags): Promise<string> {
   const { context } = host;
   await takeKeys(context, flags);
-  const path = resolve(file);
-  await assertVisible(path, context.settings);
-  context.backup.file = bundleOfFile(path, await identitiesOf(context));
+  const source = await findSource(context, resolve(file), () => undefined); // it warns of backups by their id only
+  if ('dump' in source) throw onlyTheDatabase(file);
+  context.backup.file = source.bundle;
   host.say('Reading and checking the whole backup');
   const checked = await checkBundle(context.backup.file);
   context.backup.checked = checked;
-  await assertKnownSchema(checked);
 
   const first = await observe(context);
   if (first.database.reachable) await assertNoData(context);
   const infrastructure = { infrastructure: true, application: false };
   await host.runPlan({ ...planStart(first, infrastructure), goal: 'start what the backup is restored into' });
   await assertNoData(context);
+  await assertRestorable(context, checked, null);
 
-  const goal = goalOf(checked.manifest.id, null);
+  const goal = { backup: checked.manifest.id, only: null, ...newNames() };
   const plan = planRestore(await observe(context), goal);
   await host.runPlan({ ...plan, warnings: [], destructive: false });
   assertStarted(await observe(context), { infrastructure: true, application: true });
   // What was live until now is the empty database that was made above, and its empty bucket.
   await dropPrevious(context, goal.outgoing);
   return checked.manifest.id;
+}
+
+function onlyTheDatabase(file: string): OperatorError {
+  return new OperatorError('DUMP_WITHOUT_SECRETS', `${file} is of pg_dump, which holds the database alone`, {
+    exitCode: EXIT.precondition,
+    hint: 'set the platform up first: ./operator.sh up; then ./operator.sh restore FILE',
+  });
 }
 
 /** @throws OperatorError DATA_EXISTS */

@@ -6,6 +6,7 @@ import { type DumpFile, type DumpToRestore, recogniseFile } from '../backup/dump
 import { identitiesOf, placesOf } from '../backup/installation.ts';
 import type { BundleFile } from '../backup/read.ts';
 import { bundleOfFile } from '../backup/steps.ts';
+import { assertVisible } from '../backup/visible-file.ts';
 import { parseEnvFile } from '../model/env-file.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { RestorePart } from '../plan/restore.ts';
@@ -44,6 +45,7 @@ export async function findSource(
 ): Promise<{ dump: DumpFile } | { bundle: BundleFile }> {
   if (which.includes('/') || existsSync(which)) {
     const path = resolve(which);
+    await assertVisible(path, context.settings);
     const dump = await recogniseFile(path);
     return dump ? { dump } : { bundle: bundleOfFile(path, await identitiesOf(context)) };
   }

@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import type { DumpFile } from '../backup/dump-file.ts';
 import { megabytes } from '../backup/make.ts';
 import { type CheckedBundle, checkBundle } from '../backup/read.ts';
-import { databasesBefore, INCOMING_PREFIX, OUTGOING_PREFIX, serverAnswers } from '../backup/restore-names.ts';
+import { databasesBefore, newNames, serverAnswers } from '../backup/restore-names.ts';
 import { assertRestorable } from '../backup/restore-preflight.ts';
 import { assertDumpSpace } from '../backup/space-needs.ts';
 import { forgetExchange } from '../backup/unfinished.ts';
@@ -231,18 +230,6 @@ export default class Restore extends OperatorCommand {
   }
 }
 
-/** Names that nothing has yet: databases of this server, buckets of this Garage. */
 function goalOf(backup: string, only: RestorePart | null): RestoreGoal {
-  const random = randomBytes(4).toString('hex');
-  const at = new Date()
-    .toISOString()
-    .replace(/[-:]|\.\d+Z/g, '')
-    .toLowerCase();
-  return {
-    backup,
-    only,
-    incoming: `${INCOMING_PREFIX}${random}`,
-    outgoing: `${OUTGOING_PREFIX}${at}_${random}`,
-    bucket: `kg-documents-${random}`,
-  };
+  return { backup, only, ...newNames() };
 }
