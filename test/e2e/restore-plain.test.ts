@@ -1,8 +1,13 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { docker, expectCode, run } from './command.ts';
+import { openSession } from '../../packages/engine/src/database/session.ts';
+import { readMigrations } from '../../packages/engine/src/migrations/files.ts';
+import { migrate } from '../../packages/engine/src/migrations/migrate.ts';
+import { docker, dockerLines, expectCode, run } from './command.ts';
+import { ensureImage } from './images.ts';
 import { ADMIN_PASSWORD, Installation } from './installation.ts';
+import { startPostgres } from './postgres.ts';
 import { allSecrets, findLeaks, type Secrets } from './secrets.ts';
 
 interface Restored {
@@ -194,6 +199,48 @@ describe('a file of pg_dump, restored', () => {
     expect(await keyId()).toBe(newKey);
     expect((await kg.logIn()).status).toBe(200);
     expect(await concepts()).toEqual(['Ada', 'After', 'Babbage']);
+  }, 400_000);
+});
+
+describe('a file of an older schema', () => {
+  test('is migrated beside the live data, and the platform runs on it', async () => {
+    const older = await startPostgres(await ensureImage('postgres'));
+    const [admin = '', hash = ''] = await kg.psql(
+      "SELECT unnest(ARRAY[username, password_hash]) FROM kg_api.users WHERE username = 'admin'",
+    );
+    const [keyId = ''] = await kg.psql('SELECT key_id FROM kg_api.key_fingerprint');
+    try {
+      const session = await openSession(older.settings);
+      await migrate(session, (await readMigrations()).slice(0, 3), { engineVersion: '0.1.0' });
+      await session.query('INSERT INTO kg_api.users (username, password_hash, role) VALUES ($1, $2, $3)', [
+        admin,
+        hash,
+        'admin',
+      ]);
+      await session.query('INSERT INTO kg_api.key_fingerprint (key_id) VALUES ($1)', [keyId]);
+      await session.query(
+        `INSERT INTO kg_api.ai_provider_config (provider, model, active) VALUES ('local', 'rules', true)`,
+      );
+      await session.query(
+        `INSERT INTO kg_api.embedding_config (provider, model, dimensions, active) VALUES ('local', 'hashing-v1', 256, true)`,
+      );
+      await session.query(
+        `SELECT * FROM cypher('knowledge', $$ CREATE (:Concept {name: 'From before', description: ''}) $$) AS (n agtype)`,
+      );
+      await session.close();
+      const [id = ''] = await dockerLines('ps', '-q', '--filter', `publish=${older.settings.port}`);
+      const script = 'PGPASSWORD=$POSTGRES_PASSWORD exec pg_dump -U kg kg';
+      await writeFile(kg.path('older.sql'), await docker('exec', id, 'sh', '-c', script));
+    } finally {
+      await older.close();
+    }
+    const { document, result } = await restore('./older.sql');
+    if (!document.ok) throw new Error(result.stdout + result.stderr);
+    expect((await kg.logIn()).status).toBe(200);
+    expect(await concepts()).toEqual(['From before']);
+    expect((await kg.api('POST', '/concepts', { name: 'Since' })).status).toBe(201);
+    expect(await restore('--previous')).toMatchObject({ code: 0 });
+    await kg.ok(['backup', 'prune', '--previous', '--yes']);
   }, 400_000);
 });
 

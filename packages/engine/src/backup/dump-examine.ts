@@ -3,8 +3,6 @@ import {
   type ConnectionSettings,
   keyIdOf,
   openDatabase,
-  readConfigState,
-  SchemaMissing,
   type Secret,
   type Tables,
 } from '@kg-operator/config';
@@ -65,17 +63,21 @@ async function rowsOf<Row>(db: Kysely<Tables>, text: string): Promise<Row[]> {
   return (await sql.raw(text).execute(db)).rows as Row[];
 }
 
-/** Ids of the keys that its credentials are sealed with; null without the tables of layer 3. */
+/** Ids of the keys that its credentials are sealed with; null without the tables of layer 3. By a schema as old as the first one. */
 async function keysOf(
   db: Kysely<Tables>,
 ): Promise<{ stored: string | null; previous: string | null } | null> {
-  try {
-    const { keyId, previousKeyId } = await readConfigState(db);
-    return { stored: keyId, previous: previousKeyId };
-  } catch (error) {
-    if (error instanceof SchemaMissing) return null;
-    throw error;
-  }
+  const [there] = await rowsOf<{ tables: number }>(
+    db,
+    `SELECT count(to_regclass('kg_api.' || name))::int AS tables
+     FROM unnest(ARRAY['users', 'platform_settings', 'system_api_keys', 'key_fingerprint', 'documents']) AS name`,
+  );
+  if (there?.tables !== 5) return null;
+  const [row] = await rowsOf<{ key: { key_id: string; previous_key_id?: string | null } }>(
+    db,
+    'SELECT to_jsonb(f) AS key FROM kg_api.key_fingerprint f',
+  );
+  return { stored: row?.key.key_id ?? null, previous: row?.key.previous_key_id ?? null };
 }
 
 /** `pg_dump -n GRAPH` leaves AGE's own tables out, and nothing complains. */

@@ -14,6 +14,7 @@ import { commandActor } from '../config/actor.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { infrastructureSecret } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
+import { bringUpToDate } from './bring-up.ts';
 import { openCredentials } from './credentials.ts';
 import { documentBucket, openBucket } from './installation.ts';
 import { removeLeftovers } from './leftovers.ts';
@@ -55,7 +56,10 @@ export async function loadBeside(
       context.backup.createdRoles = roles;
     };
     const findings = await loadBundle(file, checked, into, { signal: context.signal, report, onRoles });
-    findings.push(...(await openCredentials(connection, checked)));
+    if (findings.length === 0) {
+      await bringUpToDate(connection, checked, { engineVersion: context.engineVersion, report });
+      findings.push(...(await openCredentials(connection, checked)));
+    }
     if (findings.length > 0) throw notRestorable(checked.manifest.id, findings);
     const saved = checked.manifest.bucket;
     if (bucketId && saved) await context.garage().setBucket(bucketId, saved);

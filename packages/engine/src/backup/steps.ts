@@ -5,6 +5,7 @@ import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BackupStep } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import type { Executors } from '../run/execute.ts';
+import { bringUpToDate } from './bring-up.ts';
 import {
   type BackupRecord,
   bundleName,
@@ -105,7 +106,9 @@ export async function verifyBackup(
         { connection, bucket },
         { signal: context.signal, report },
       );
-      return [...wrong, ...(await openCredentials(connection, checked))];
+      if (wrong.length > 0) return wrong;
+      await bringUpToDate(connection, checked, { engineVersion: context.engineVersion, report });
+      return await openCredentials(connection, checked);
     });
   } catch (error) {
     // Only what the bundle itself is to blame for is a verdict on it; without a key or without Docker nobody knows.

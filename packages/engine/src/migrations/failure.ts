@@ -33,6 +33,24 @@ export function isAnswer(error: unknown): boolean {
 }
 
 /**
+ * What to say of an error between two migrations, if it is that the connection was lost or PostgreSQL ended (class 57P:
+ * https://www.postgresql.org/docs/17/errcodes-appendix.html); the message is node-postgres's where the server could say nothing.
+ */
+export function connectionLost(error: unknown): OperatorError | null {
+  const { code = '', message = '' } = databaseError(error);
+  const isLost =
+    /^57P0[1-5]$/.test(code) ||
+    /^E[A-Z]+$/.test(code) ||
+    /Connection terminated|not queryable|Connection ended/.test(message);
+  if (error instanceof OperatorError || !isLost) return null;
+  return new OperatorError('DATABASE_LOST', `the connection to the database was lost: ${message}`, {
+    exitCode: EXIT.unhealthy,
+    hint: 'run the command again: it goes on where this one stopped',
+    cause: error,
+  });
+}
+
+/**
  * A failed migration as a person can mend it: file, line and column in the message; the line with a mark, the statement and what else
  * PostgreSQL said in the details.
  */

@@ -2,8 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { allAtOnce } from '../../src/backup/findings.ts';
 import { diskOfFolder, loadedBytes, type SpaceNeed, shortageOf } from '../../src/backup/space.ts';
 import { parseDf } from '../../src/model/disk.ts';
+import { EXIT, OperatorError } from '../../src/model/errors.ts';
 
 const GB = 1e9;
 const need = (place: string, bytes: number, disk: SpaceNeed['disk']): SpaceNeed => ({
@@ -61,4 +63,24 @@ test('df as Docker gives it, with its frame before', () => {
 test('a database that is loaded takes its write-ahead log besides, which is bounded', () => {
   expect(loadedBytes(1000)).toBe(2000);
   expect(loadedBytes(100 * 2 ** 30)).toBe(102 * 2 ** 30);
+});
+
+test('several findings are told at once: the first is the error, the others are its details', () => {
+  const finding = (code: string, hint?: string) =>
+    new OperatorError(code, `it is ${code}`, { exitCode: EXIT.schema, ...(hint ? { hint } : {}) });
+  expect(() => allAtOnce([])).not.toThrow();
+  const [one, two] = [finding('A', 'do a'), finding('B', 'do b')];
+  expect(() => allAtOnce([one])).toThrow(one);
+  let thrown: unknown;
+  try {
+    allAtOnce([one, two, finding('C')]);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toMatchObject({
+    code: 'A',
+    exitCode: EXIT.schema,
+    hint: 'do a',
+    details: ['it is B: do b', 'it is C'],
+  });
 });
