@@ -14,11 +14,11 @@ import { planBackup } from '../../plan/backup.ts';
 export default class Backup extends OperatorCommand {
   static override summary = 'Back up everything, encrypted, and restore it once to prove it';
   static override description =
-    'Database, documents, configuration and secrets of one moment, while the platform serves. Opens with the recovery kit, or on this installation.';
+    'Database, documents, configuration and secrets of one moment, while the platform serves. Opens with the recovery kit, or on this installation. The first one on a terminal makes the kit.';
   static override examples = [
     '<%= config.bin %> backup',
     '<%= config.bin %> backup list',
-    '<%= config.bin %> backup verify latest',
+    '<%= config.bin %> backup schedule "30 3 * * *" && <%= config.bin %> backup retention --last 3 --daily 7 --weekly 4',
   ];
   static override flags = {
     'no-verify': Flags.boolean({ description: 'do not restore it; it stays marked "unverified"' }),
