@@ -55,6 +55,7 @@ export async function withScratchPostgres<T>(
     return await use(connection);
   } catch (error) {
     if (error instanceof OperatorError) throw error;
+    options.signal.throwIfAborted(); // a wait that was ended has another error than the reason
     throw new OperatorError('SCRATCH_FAILED', `the trial PostgreSQL failed: ${messageOf(error)}`, {
       exitCode: EXIT.docker,
       hint: 'docker info shows whether Docker has space and memory left',
