@@ -9,6 +9,7 @@ import { ensureImage } from './images.ts';
 import { ADMIN_PASSWORD, Installation } from './installation.ts';
 import { startPostgres } from './postgres.ts';
 import { allSecrets, findLeaks, type Secrets } from './secrets.ts';
+import { until } from './wait.ts';
 
 interface Restored {
   plan: { warnings: string[]; steps: { kind: string }[] };
@@ -129,6 +130,20 @@ describe('a file of pg_dump that can not be used', () => {
     );
   }, 120_000);
 
+  test('Ctrl-C while it is looked at: nothing is left', async () => {
+    const running = kg.begin(['restore', './backup.sql', '--confirm', kg.prefix]);
+    const scratch = () => dockerLines('ps', '-q', '--filter', `label=kg-operator.scratch=${kg.prefix}`);
+    await until('the trial runs', async () => (await scratch()).length > 0);
+    const { operator } = await kg.containers();
+    const interrupt = `for p in /proc/[0-9]*; do
+      case "$(tr '\\0' ' ' <"$p/cmdline")" in node*restore*) kill -INT "\${p#/proc/}" ;; esac
+    done`;
+    await docker('exec', operator?.Id ?? '', 'sh', '-c', interrupt);
+    const { code, stderr } = await running.done;
+    expect(stderr).toMatch(/interrupted/);
+    expect(code).toBe(130);
+  }, 120_000);
+
   test('the platform would not run on it: what was there comes back', async () => {
     expect(await refused(withEnd('\nDELETE FROM kg_api.ai_provider_config;\n--'))).toMatchObject({
       code: 9,
@@ -177,6 +192,16 @@ describe('a file of pg_dump, restored', () => {
       document: { error: { code: 'PREVIOUS_UNKNOWN' } },
     });
   }, 300_000);
+
+  test('its configuration alone', async () => {
+    await kg.ok(['config', 'set', 'web.title', 'Changed since']);
+    const { document, result } = await restore('./backup.sql', '--only', 'config');
+    if (!document.ok) throw new Error(result.stdout + result.stderr);
+    expect(document.data).toMatchObject({ restored: true, previousDatabase: null });
+    const title = async () => (await kg.api<{ title: string }>('GET', '/site')).body.title;
+    await until('the title of before is in force', async () => (await title()) === 'Knowledge graph');
+    expect(await concepts()).toEqual(['Ada', 'After', 'Babbage']);
+  }, 120_000);
 
   test('of an archive, packed, sealed with an older key: refused with both keys named, restored with the old .env', async () => {
     await writeFile(kg.path('backup.anything'), gzipSync(await pgDump('-Fc')));

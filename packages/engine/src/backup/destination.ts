@@ -62,6 +62,7 @@ export function directoryDestination(name: string, folder: string): Destination 
     },
     async putFile(target, path) {
       if (path === join(folder, target)) return;
+      await removeUnfinished(folder, target);
       await place(target, (partial) =>
         pipeline(createReadStream(path), createWriteStream(partial, { mode: 0o600 })),
       );
@@ -80,6 +81,23 @@ export function directoryDestination(name: string, folder: string): Destination 
       return bavail * bsize;
     },
   };
+}
+
+/** The installation that a bundle's or record's name begins with; see backupId() in catalog.ts. */
+function projectOf(name: string): string | undefined {
+  return /^(.+)-\d{8}T\d{6}Z-[0-9a-f]{6}\./.exec(name)?.[1];
+}
+
+/** Removes what killed copies of the same installation's bundles have left; the folder may be shared with others. */
+async function removeUnfinished(folder: string, bundle: string): Promise<void> {
+  const project = projectOf(bundle);
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names)
+    if (name.endsWith(PARTIAL) && project !== undefined && projectOf(name) === project)
+      await rm(join(folder, name), { force: true });
 }
 
 /** A text file of a destination. */

@@ -3,7 +3,7 @@ import type { RunContext } from '../run/context.ts';
 import { documentBucket } from './installation.ts';
 import { dropPrevious, examinePrevious } from './previous.ts';
 import { loadBeside, swapDatabase } from './restore.ts';
-import { databasesBefore, dropDatabase, PREFIXES } from './restore-names.ts';
+import { databasesBefore, dropDatabase, PREFIXES, serverAnswers } from './restore-names.ts';
 import { withScratchBucket } from './scratch-bucket.ts';
 import type { Site } from './site.ts';
 import { withTrialPostgres } from './trial-postgres.ts';
@@ -30,6 +30,7 @@ export function containersSite(context: RunContext): Site {
       await noteExchange(settings.stateDirectory, names);
       await swapDatabase(await context.databaseSettings(), names);
     },
+    answers: async () => serverAnswers(await context.databaseSettings(), context.signal),
     previous: async () => databasesBefore(await context.databaseSettings()),
     examinePrevious: (name) => examinePrevious(context, name),
     dropPrevious: (name) => dropPrevious(context, name),

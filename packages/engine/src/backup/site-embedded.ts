@@ -24,6 +24,7 @@ export function embeddedSite(context: RunContext): Site {
       }
     },
     swap: (names) => swapEmbedded(context, names),
+    answers: async () => undefined,
     previous: () => previousFolders(settings.dataDirectory),
     examinePrevious: (name) => examineFolder(context, name),
     dropPrevious: (name) => dropPreviousFolder(context, name),

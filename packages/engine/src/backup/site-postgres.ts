@@ -24,6 +24,7 @@ export function postgresSite(context: RunContext): Site {
     loadBeside: refuse,
     withLoaded: refuse,
     swap: refuse,
+    answers: async () => undefined,
     previous: async () => [],
     examinePrevious: refuse,
     dropPrevious: refuse,

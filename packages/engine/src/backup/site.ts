@@ -29,6 +29,8 @@ export interface Site {
   ): Promise<T>;
   /** Again after it has happened, it changes nothing. */
   swap(names: { incoming: string; outgoing: string }): Promise<void>;
+  /** Waits until the database can be asked again: it may just have been restarted. */
+  answers(): Promise<void>;
   /** What restores have put aside, oldest first, with its size in bytes. */
   previous(): Promise<{ name: string; bytes: number }[]>;
   /** Fails unless the platform could run on it. @throws OperatorError WRONG_ENCRYPTION_KEY, PREVIOUS_UNUSABLE */

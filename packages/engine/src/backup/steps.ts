@@ -21,7 +21,6 @@ import {
   backupSource,
   destinationsOf,
   identitiesOf,
-  localDestination,
   placesOf,
   recipientsOf,
 } from './installation.ts';
@@ -41,7 +40,6 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
     const source = await backupSource(context, id);
     const target = { folder: backupFolder(context.settings), ...(await recipientsOf(context, settings)) };
     const record = await makeBackup(source, target, context.signal, report);
-    await writeRecord(localDestination(context), record);
     report(`${record.counts.rows} rows, ${record.counts.objects} objects`);
   },
 

@@ -58,11 +58,18 @@ export async function storeKit(
   return kit;
 }
 
-/** The key's line of a kit file, or the text itself. */
+/** The first key of a kit file, or the text itself. */
 export function keyIn(text: Secret): Secret {
-  const line = text
+  const [first = new Secret(text.reveal().trim())] = keysIn(text);
+  return first;
+}
+
+/** Every key of a kit file: kits of several years may stand in one. */
+export function keysIn(text: Secret): Secret[] {
+  return text
     .reveal()
     .split('\n')
-    .find((candidate) => candidate.trim().toUpperCase().startsWith('AGE-SECRET-KEY-1'));
-  return new Secret((line ?? text.reveal()).trim().toUpperCase());
+    .map((line) => line.trim().toUpperCase())
+    .filter((line) => line.startsWith('AGE-SECRET-KEY-1'))
+    .map((line) => new Secret(line));
 }

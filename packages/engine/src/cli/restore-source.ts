@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { Secret } from '@kg-operator/config';
+import { recipientOf } from '../backup/age.ts';
 import { bundleName, findBackup, listBackups } from '../backup/catalog.ts';
 import { type DumpFile, type DumpToRestore, recogniseFile } from '../backup/dump-file.ts';
 import { identitiesOf, placesOf } from '../backup/installation.ts';
@@ -11,6 +12,7 @@ import { parseEnvFile } from '../model/env-file.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { RestorePart } from '../plan/restore.ts';
 import type { RunContext } from '../run/context.ts';
+import { keysIn } from './recovery-kit.ts';
 import { givenSecret } from './secret-input.ts';
 
 export interface KeyFlags {
@@ -19,7 +21,7 @@ export interface KeyFlags {
   'encryption-key-file'?: string | undefined;
 }
 
-/** Keys beside this installation's own, by flags or variables. @throws OperatorError SECRET_UNREADABLE */
+/** Keys beside this installation's own, by flags or variables. @throws OperatorError SECRET_UNREADABLE, KIT_INVALID */
 export async function takeKeys({ backup }: RunContext, flags: KeyFlags): Promise<void> {
   const kit = await givenSecret({
     what: 'recovery key',
@@ -27,7 +29,12 @@ export async function takeKeys({ backup }: RunContext, flags: KeyFlags): Promise
     file: flags['kit-file'],
     fileFlag: '--kit-file',
   });
-  if (kit) backup.recovery = [kit.secret];
+  if (kit) {
+    const keys = keysIn(kit.secret);
+    backup.recovery = keys.length > 0 ? keys : [kit.secret];
+    // A key that is none would make age call the backup damaged.
+    for (const key of backup.recovery) await recipientOf(key);
+  }
   const passphrase = await givenSecret({
     what: 'passphrase',
     variable: 'KG_BACKUP_PASSPHRASE',

@@ -199,7 +199,10 @@ export default class Restore extends OperatorCommand {
           signal,
           ...swap,
           observe: () => this.#observe(),
-          isThere: async (database) => (await site.previous()).some(({ name }) => name === database),
+          isThere: async (database) => {
+            await site.answers();
+            return (await site.previous()).some(({ name }) => name === database);
+          },
           run: (next) => this.runPlan(next),
           say: (text) => this.say(text),
           settled: () => forgetExchange(settings.stateDirectory, swap.outgoing),

@@ -118,8 +118,8 @@ export default class Up extends OperatorCommand {
     const { kit } = await readBackupSettings(db);
     this.say(
       kit
-        ? 'Next: ./operator.sh backup · status · logs -f api · stop'
-        : 'Next: ./operator.sh backup (makes your recovery kit and a first verified backup) · status · logs -f api · stop',
+        ? 'Next: ./operator.sh backup · ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop'
+        : 'Next: ./operator.sh backup (makes your recovery kit, too) · ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop',
     );
     return { url: web, apiUrl: api, username, configured, restored };
   }

@@ -18,7 +18,8 @@ export default class BackupSchedule extends OperatorCommand {
   static override args = { when: Args.string({ description: 'minute hour day month weekday, or off' }) };
   static override flags = {
     jitter: Flags.integer({
-      description: 'put off by up to so many seconds',
+      description: 'put off by up to so many seconds, so that many hosts do not meet at one store',
+      helpValue: 'SECONDS',
       min: 0,
       max: 86_400,
       default: 600,

@@ -18,8 +18,9 @@ import type { RunContext } from '../../../run/context.ts';
 
 export default class BackupDestinationAdd extends ConfigCommand {
   static override summary =
-    'Keep copies of backups in another place as well: a folder, or a bucket of any S3 server';
-  static override description = 'A file is written, read and removed there before it is stored.';
+    'Copy every backup to another place as well: a folder, or a bucket of any S3 server';
+  static override description =
+    'A file is written, read and removed there before it is stored. Backups of before are not copied.';
   static override examples = [
     '<%= config.bin %> backup destination add disk --directory /mnt/backups',
     'KG_BACKUP_SECRET_KEY=… <%= config.bin %> backup destination add offsite --s3 https://s3.example.org --bucket kg-backups --access-key-id AKIA…',
@@ -36,10 +37,14 @@ export default class BackupDestinationAdd extends ConfigCommand {
       helpValue: 'URL',
       dependsOn: ['bucket', 'access-key-id'],
     }),
-    bucket: Flags.string({ description: 'its bucket' }),
-    prefix: Flags.string({ description: 'what names of files begin with, such as kg/', default: '' }),
-    region: Flags.string({ description: 'its region', default: 'us-east-1' }),
-    'access-key-id': Flags.string({ description: 'the access key' }),
+    bucket: Flags.string({ description: 'its bucket', helpValue: 'NAME' }),
+    prefix: Flags.string({
+      description: 'what names of files begin with, such as kg/',
+      helpValue: 'TEXT',
+      default: '',
+    }),
+    region: Flags.string({ description: 'its region', helpValue: 'NAME', default: 'us-east-1' }),
+    'access-key-id': Flags.string({ description: 'the access key', helpValue: 'ID' }),
     ...secretFlags('secret key', 'key'),
   };
 
