@@ -196,7 +196,14 @@ describe('backup and restore without Docker', () => {
   test('it brings back what was changed since, and keeps what was there until it is pruned', async () => {
     await first.api('POST', '/concepts', { name: 'Written later' });
     await first.down();
-    const { previousDatabase } = await first.ok(['restore', 'latest', '--confirm', '.kg']);
+    await first.ok(['config', 'set', 'web.title', 'Changed again']);
+    const title = async () => (await first.ok(['config', 'get', 'web.title'])).value;
+    await first.ok(['restore', 'latest', '--confirm', '.kg']);
+    expect(await title()).not.toBe('Changed again');
+    await first.ok(['restore', '--previous', '--confirm', '.kg']);
+    expect(await title()).toBe('Changed again');
+    const { previousDatabase } = await first.ok(['restore', '--previous', '--confirm', '.kg']);
+    expect(await title()).not.toBe('Changed again');
     expect(await first.contents()).toEqual([...WHOLE, previousDatabase, `${previousDatabase}.json`]);
     expect((await first.ok(['status'])).backup.previousDatabases).toMatchObject([{ name: previousDatabase }]);
     expect(await first.ok(['backup', 'prune', '--previous', '--yes'])).toMatchObject({
