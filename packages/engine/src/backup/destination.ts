@@ -62,6 +62,7 @@ export function directoryDestination(name: string, folder: string): Destination 
     },
     async putFile(target, path) {
       if (path === join(folder, target)) return;
+      await removeAbandoned(folder);
       await place(target, (partial) =>
         pipeline(createReadStream(path), createWriteStream(partial, { mode: 0o600 })),
       );
@@ -92,6 +93,22 @@ export async function readText(destination: Destination, name: string): Promise<
 export async function syncPath(path: string): Promise<void> {
   const handle = await open(path, 'r');
   await handle.sync().finally(() => handle.close());
+}
+
+/** Who writes a file for so long does not write any more; a shorter time could be another host's, at work in the same folder. */
+const ABANDONED_MS = 24 * 3_600_000;
+
+/** Removes what runs that were killed have left. */
+async function removeAbandoned(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return []; // writing to it says what is wrong
+    throw error;
+  });
+  for (const name of names.filter((one) => one.endsWith(PARTIAL))) {
+    const path = join(folder, name);
+    const { mtimeMs } = await stat(path);
+    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(path, { force: true });
+  }
 }
 
 /** Null: it was removed since the folder was listed. */
