@@ -3,7 +3,7 @@ import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 /** A failure of a dump as an error for people; one that is for them already stays what it is. */
 export function dumpFailed(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
-  return new OperatorError('DUMP_FAILED', `the database could not be read to the end: ${messageOf(error)}`, {
+  return new OperatorError('DUMP_FAILED', `the database could not be read to the end: ${reasonOf(error)}`, {
     exitCode: EXIT.afterImpact,
     hint: 'see that the database runs (./operator.sh status), then try again',
     cause: error,
@@ -13,9 +13,11 @@ export function dumpFailed(error: unknown): OperatorError {
 /** The same of a load. */
 export function loadFailed(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
-  return new OperatorError('LOAD_FAILED', `the backup could not be loaded: ${messageOf(error)}`, {
+  return new OperatorError('LOAD_FAILED', `the backup could not be loaded: ${reasonOf(error)}`, {
     exitCode: EXIT.afterImpact,
-    hint: 'the database it was loaded into is incomplete: drop it and try again',
+    hint: isDiskFull(error)
+      ? "free some space on PostgreSQL's disk, then try again"
+      : 'see that the database runs (./operator.sh status), then try again',
     cause: error,
   });
 }
@@ -25,7 +27,7 @@ export function verifyFailed(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
   return new OperatorError(
     'VERIFY_FAILED',
-    `the restored database could not be checked: ${messageOf(error)}`,
+    `the restored database could not be checked: ${reasonOf(error)}`,
     {
       exitCode: EXIT.afterImpact,
       hint: 'see that the database runs (./operator.sh status), then try again',
@@ -41,4 +43,15 @@ export function dumpDamaged(why: string, cause?: unknown): OperatorError {
     hint: 'use another copy of it, or another backup',
     cause,
   });
+}
+
+/** node-postgres says this of every query on a connection that broke before; why is known only to the first. */
+function reasonOf(error: unknown): string {
+  const message = messageOf(error);
+  return /not queryable|Connection terminated/.test(message) ? 'the connection was lost' : message;
+}
+
+/** SQLSTATE 53100, disk_full: https://www.postgresql.org/docs/17/errcodes-appendix.html */
+function isDiskFull(error: unknown): boolean {
+  return (error as { code?: string }).code === '53100';
 }

@@ -93,8 +93,10 @@ function failed(program: Program, stderr: string): OperatorError {
   return new OperatorError('POSTGRESQL_CLIENT_FAILED', `${program} failed: ${first.trim()}`, {
     exitCode: EXIT.afterImpact,
     details: others.slice(0, 20),
-    ...(/version mismatch|unsupported version/.test(stderr)
-      ? { hint: `install ${program} of the server's version or later` }
-      : {}),
+    hint: /version mismatch|unsupported version/.test(stderr)
+      ? `install ${program} of the server's version or later`
+      : /No space left on device/.test(stderr)
+        ? "free some space on PostgreSQL's disk, then try again"
+        : 'see that the database runs (./operator.sh status), then try again',
   });
 }

@@ -62,7 +62,7 @@ export function directoryDestination(name: string, folder: string): Destination 
     },
     async putFile(target, path) {
       if (path === join(folder, target)) return;
-      await removeAbandoned(folder);
+      await removeUnfinished(folder, target);
       await place(target, (partial) =>
         pipeline(createReadStream(path), createWriteStream(partial, { mode: 0o600 })),
       );
@@ -83,6 +83,23 @@ export function directoryDestination(name: string, folder: string): Destination 
   };
 }
 
+/** The installation that a bundle's or record's name begins with; see backupId() in catalog.ts. */
+function projectOf(name: string): string | undefined {
+  return /^(.+)-\d{8}T\d{6}Z-[0-9a-f]{6}\./.exec(name)?.[1];
+}
+
+/** Removes what killed copies of the same installation's bundles have left; the folder may be shared with others. */
+async function removeUnfinished(folder: string, bundle: string): Promise<void> {
+  const project = projectOf(bundle);
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names)
+    if (name.endsWith(PARTIAL) && project !== undefined && projectOf(name) === project)
+      await rm(join(folder, name), { force: true });
+}
+
 /** A text file of a destination. */
 export async function readText(destination: Destination, name: string): Promise<string> {
   const chunks: Uint8Array[] = [];
@@ -93,22 +110,6 @@ export async function readText(destination: Destination, name: string): Promise<
 export async function syncPath(path: string): Promise<void> {
   const handle = await open(path, 'r');
   await handle.sync().finally(() => handle.close());
-}
-
-/** Who writes a file for so long does not write any more; a shorter time could be another host's, at work in the same folder. */
-const ABANDONED_MS = 24 * 3_600_000;
-
-/** Removes what runs that were killed have left. */
-async function removeAbandoned(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return []; // writing to it says what is wrong
-    throw error;
-  });
-  for (const name of names.filter((one) => one.endsWith(PARTIAL))) {
-    const path = join(folder, name);
-    const { mtimeMs } = await stat(path);
-    if (Date.now() - mtimeMs > ABANDONED_MS) await rm(path, { force: true });
-  }
 }
 
 /** Null: it was removed since the folder was listed. */

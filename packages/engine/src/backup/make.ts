@@ -10,9 +10,9 @@ import type { BucketSettings } from '../adapters/garage.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Recipients } from './age.ts';
 import { writeBundle } from './bundle.ts';
-import { type BackupRecord, bundleName, recordName } from './catalog.ts';
+import { type BackupRecord, BUNDLE_SUFFIX, bundleName, recordName } from './catalog.ts';
 import { dumpDatabase } from './database-dump.ts';
-import { type Destination, PARTIAL, syncPath } from './destination.ts';
+import { type Destination, directoryDestination, PARTIAL, syncPath } from './destination.ts';
 import type { DatabaseManifest } from './format.ts';
 import type { ObjectBucket } from './object-store.ts';
 import { dumpObjects, type ObjectsManifest } from './objects.ts';
@@ -80,11 +80,16 @@ export async function makeBackup(
   try {
     const { manifest, sum } = await writeTo(partial, source, target.recipients, signal, report);
     await syncPath(partial);
+    const seconds = Math.round((performance.now() - started) / 1000);
+    const record = recordOf(manifest, sum, target.opens, seconds);
+    // The record first: without its bundle it is no backup, and whoever is killed in between leaves a name that says so.
+    await writeRecord(directoryDestination('local', target.folder), record);
     await rename(partial, path);
     await syncPath(target.folder);
-    return recordOf(manifest, sum, target.opens, Math.round((performance.now() - started) / 1000));
+    return record;
   } catch (error) {
     await rm(partial, { force: true });
+    await rm(join(target.folder, recordName(header.id)), { force: true });
     throw asDiskFull(error, target.folder);
   }
 }
@@ -189,7 +194,12 @@ function recordOf(
 
 /** Removes what runs that were killed have left unfinished. */
 async function removePartial(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) if (name.endsWith(PARTIAL)) await rm(join(folder, name));
+  for (const name of (await readdir(folder)).filter((file) => file.endsWith(PARTIAL))) {
+    const unfinished = name.slice(0, -PARTIAL.length);
+    if (unfinished.endsWith(BUNDLE_SUFFIX))
+      await rm(join(folder, recordName(unfinished.slice(0, -BUNDLE_SUFFIX.length))), { force: true });
+    await rm(join(folder, name));
+  }
 }
 
 /** Writes the record of a bundle beside it, or a newer one over it. */

@@ -10,6 +10,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { Upload } from '@aws-sdk/lib-storage';
+import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { syncPath } from './destination.ts';
 import { objectsOf } from './s3.ts';
 
@@ -46,10 +47,15 @@ const SINGLE_PUT_LIMIT = 8 << 20;
 
 /** A bucket of an S3 server. */
 export function s3Bucket(client: S3Client, bucket: string): ObjectBucket {
+  const failed = (error: unknown) => storeFailed(bucket, error);
   return {
     address: `bucket ${bucket}`,
-    check: async () => void (await client.send(new HeadBucketCommand({ Bucket: bucket }))),
-    list: () => objectsOf(client, bucket),
+    async check() {
+      await client.send(new HeadBucketCommand({ Bucket: bucket })).catch((error) => {
+        throw failed(error);
+      });
+    },
+    list: () => orElse(objectsOf(client, bucket), failed),
     async get(key) {
       try {
         const answer = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
@@ -58,26 +64,50 @@ export function s3Bucket(client: S3Client, bucket: string): ObjectBucket {
           size: answer.ContentLength ?? 0,
           contentType: answer.ContentType ?? null,
           metadata: answer.Metadata ?? {},
-          body: (answer.Body ?? Readable.from([])) as AsyncIterable<Uint8Array>,
+          body: orElse((answer.Body ?? Readable.from([])) as AsyncIterable<Uint8Array>, failed),
         };
       } catch (error) {
         if ((error as { name?: string }).name === 'NoSuchKey') return null;
-        throw error;
+        throw failed(error);
       }
     },
     async put({ key, size, contentType, metadata }, body) {
       const about = { Bucket: bucket, Key: key, ContentType: contentType ?? undefined, Metadata: metadata };
-      if (size <= SINGLE_PUT_LIMIT) {
-        await client.send(new PutObjectCommand({ ...about, Body: await collect(body) }));
-        return;
+      try {
+        if (size <= SINGLE_PUT_LIMIT) {
+          await client.send(new PutObjectCommand({ ...about, Body: await collect(body) }));
+          return;
+        }
+        const params = { ...about, Body: Readable.from(body, { objectMode: false }) };
+        await new Upload({ client, params, queueSize: 2, partSize: SINGLE_PUT_LIMIT }).done();
+      } catch (error) {
+        throw failed(error);
       }
-      const params = { ...about, Body: Readable.from(body, { objectMode: false }) };
-      await new Upload({ client, params, queueSize: 2, partSize: SINGLE_PUT_LIMIT }).done();
     },
     async remove(key) {
-      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }));
+      await client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key })).catch((error) => {
+        throw failed(error);
+      });
     },
   };
+}
+
+/** What is read, its failures named by `failed`. */
+async function* orElse<T>(source: AsyncIterable<T>, failed: (error: unknown) => unknown): AsyncGenerator<T> {
+  try {
+    yield* source;
+  } catch (error) {
+    throw failed(error);
+  }
+}
+
+function storeFailed(bucket: string, error: unknown): unknown {
+  if (error instanceof OperatorError) return error; // of the bundle that is being put
+  return new OperatorError('OBJECT_STORE_FAILED', `bucket ${bucket} failed: ${messageOf(error)}`, {
+    exitCode: EXIT.unhealthy,
+    hint: 'see that the object store runs and has space left (./operator.sh status, ./operator.sh logs garage), then try again',
+    cause: error,
+  });
 }
 
 /** Documents kept as files below a folder, as the API's store of files keeps them: names that begin with a dot are unfinished. */

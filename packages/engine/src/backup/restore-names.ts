@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionSettings } from '@kg-operator/config';
 import pg from 'pg';
 
@@ -53,6 +54,22 @@ export async function databaseNames(client: pg.Client): Promise<Set<string>> {
   return new Set(rows.map(({ datname }) => datname));
 }
 
+// A crashed PostgreSQL is started again by Docker at once, and recovers in seconds; after many crashes Docker waits longer.
+const RECOVERY_MS = 60_000;
+
+/** Returns when the server answers: one that has just crashed recovers. @throws what connecting threw last, after a minute */
+export async function serverAnswers(live: ConnectionSettings, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + RECOVERY_MS;
+  for (;;) {
+    try {
+      return await asAdministrator(live, async (client) => void (await client.query('SELECT 1')));
+    } catch (error) {
+      if (signal.aborted || performance.now() > deadline) throw error;
+    }
+    await sleep(500);
+  }
+}
+
 /** A connection to the database `postgres`: the others can be renamed and dropped from there. */
 export async function asAdministrator<T>(
   live: ConnectionSettings,
@@ -67,6 +84,7 @@ export async function asAdministrator<T>(
     password: live.password.reveal(),
     ...(live.tls ? { ssl: { rejectUnauthorized: live.tls === 'verify' } } : {}),
   });
+  client.on('error', () => undefined); // a lost connection fails the query under way, or the next one
   await client.connect();
   try {
     return await use(client);

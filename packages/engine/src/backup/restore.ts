@@ -19,7 +19,7 @@ import { openCredentials } from './credentials.ts';
 import { documentBucket, openBucket } from './installation.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { type BundleFile, type CheckedBundle, checkBundle, encryptionKeyOf, loadBundle } from './read.ts';
-import { asAdministrator, databaseNames } from './restore-names.ts';
+import { asAdministrator, databaseNames, serverAnswers } from './restore-names.ts';
 
 /** The bundle to restore, checked: by the command's preflight, or now. */
 export async function bundleToRestore({
@@ -66,7 +66,9 @@ export async function loadBeside(
     await adopt(context, connection, checked, newStore);
   } catch (error) {
     // The next restore or backup removes it as well: what went wrong first is what a person must hear.
-    await removeLeftovers(context).catch((left) => report(`not everything was removed: ${messageOf(left)}`));
+    await serverAnswers(live, context.signal)
+      .then(() => removeLeftovers(context))
+      .catch((left) => report(`not everything was removed: ${messageOf(left)}`));
     throw error;
   }
 }

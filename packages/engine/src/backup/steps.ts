@@ -24,7 +24,6 @@ import {
   destinationsOf,
   documentBucket,
   identitiesOf,
-  localDestination,
   placesOf,
   recipientsOf,
 } from './installation.ts';
@@ -47,7 +46,6 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
     const source = await backupSource(context, id);
     const target = { folder: backupFolder(context.settings), ...(await recipientsOf(context, settings)) };
     const record = await makeBackup(source, target, context.signal, report);
-    await writeRecord(localDestination(context), record);
     report(`${record.counts.rows} rows, ${record.counts.objects} objects`);
   },
 

@@ -4,7 +4,7 @@ import { Args, Flags } from '@oclif/core';
 import type { DumpFile } from '../backup/dump-file.ts';
 import { megabytes } from '../backup/make.ts';
 import { type CheckedBundle, checkBundle } from '../backup/read.ts';
-import { databasesBefore, newNames } from '../backup/restore-names.ts';
+import { databasesBefore, newNames, serverAnswers } from '../backup/restore-names.ts';
 import { assertRestorable } from '../backup/restore-preflight.ts';
 import { syncDue } from '../backup/scheduler.ts';
 import { assertDumpSpace } from '../backup/space-needs.ts';
@@ -189,10 +189,11 @@ export default class Restore extends OperatorCommand {
           signal,
           ...swap,
           observe: () => observe(this.context),
-          isThere: async (database) =>
-            (await databasesBefore(await this.context.databaseSettings())).some(
-              ({ name }) => name === database,
-            ),
+          isThere: async (database) => {
+            const live = await this.context.databaseSettings();
+            await serverAnswers(live, signal);
+            return (await databasesBefore(live)).some(({ name }) => name === database);
+          },
           run: (next) => this.runPlan(next),
           say: (text) => this.say(text),
           settled: () => forgetExchange(settings.stateDirectory, swap.outgoing),
