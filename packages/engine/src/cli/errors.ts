@@ -94,7 +94,7 @@ export function toOperatorError(error: unknown): OperatorError {
   if (
     UNREACHABLE.has(code) ||
     SERVER_ENDED.test(code) ||
-    /Connection terminated|timeout exceeded when trying to connect/.test(messageOf(error))
+    /Connection terminated|not queryable|timeout exceeded when trying to connect/.test(messageOf(error))
   ) {
     return expected(
       'DATABASE_UNREACHABLE',

@@ -5,6 +5,7 @@ import { megabytes } from '../../backup/make.ts';
 import { readBackupSettings } from '../../backup/settings.ts';
 import { assertBackupSpace } from '../../backup/space-needs.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
+import { failedBackup } from '../../cli/failed-backup.ts';
 import { askForKit, newKit, showKit, storeKit } from '../../cli/recovery-kit.ts';
 import { givenSecret } from '../../cli/secret-input.ts';
 import { showPlan } from '../../cli/show-plan.ts';
@@ -54,12 +55,16 @@ export default class Backup extends OperatorCommand {
       return { plan, backup: null };
     }
     if (!settings.kit && !this.context.backup.passphrase) await this.#makeKit();
-    await this.runPlan(plan);
+    await this.runPlan(plan).catch((error) => {
+      throw failedBackup(error);
+    });
     const made = findBackup(await listBackups([localDestination(this.context)]), id);
     const backup = { ...made, destinations: [...made.destinations, ...copyTo] };
     const { rows, vertices, edges, objects } = backup.counts;
-    this.answer(`${backup.id}: ${megabytes(backup.size)}, ${backup.state}, in ${backup.seconds} s`);
+    this.answer(`${backup.id}: ${megabytes(backup.size)}, ${backup.state}; written in ${backup.seconds} s`);
     this.say(`${rows} rows, ${vertices} vertices, ${edges} edges, ${objects} objects; ${folder}`);
+    if (copyTo.length === 0)
+      this.say('It is on this host only: ./operator.sh backup destination add keeps copies elsewhere');
     return { plan, backup };
   }
 

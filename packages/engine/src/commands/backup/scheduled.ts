@@ -1,6 +1,7 @@
 import { makeScheduled } from '../../backup/scheduled.ts';
 import { assertBackupSpace } from '../../backup/space-needs.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
+import { failedBackup } from '../../cli/failed-backup.ts';
 import type { Plan } from '../../model/plan.ts';
 
 export default class BackupScheduled extends OperatorCommand {
@@ -11,7 +12,9 @@ export default class BackupScheduled extends OperatorCommand {
     await this.parse(BackupScheduled);
     const run = async (plan: Plan) => {
       await assertBackupSpace(this.context, plan);
-      await this.runPlan(plan);
+      await this.runPlan(plan).catch((error) => {
+        throw failedBackup(error);
+      });
     };
     return { backup: await makeScheduled(this.context, run) };
   }
