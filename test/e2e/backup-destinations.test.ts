@@ -185,7 +185,8 @@ describe('backups in several places, by hand and by the schedule', () => {
     expect(document.error.details).toEqual([expect.stringMatching(/^far: /)]);
     const started = performance.now();
     expect((await status()).ok).toBe(true);
-    expect(performance.now() - started).toBeLessThan(5000);
+    const seconds = (performance.now() - started) / 1000;
+    expect(seconds).toBeLessThan(5);
     const { data, warnings } = await list();
     expect(data.backups[0]).toMatchObject({ state: 'verified', destinations: ['local', 'disk'] });
     expect(warnings).toEqual([expect.stringContaining('(far)')]);

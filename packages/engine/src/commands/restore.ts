@@ -7,6 +7,7 @@ import { megabytes } from '../backup/make.ts';
 import { type CheckedBundle, checkBundle } from '../backup/read.ts';
 import { newNames } from '../backup/restore-names.ts';
 import { assertRestorable } from '../backup/restore-preflight.ts';
+import { syncDue } from '../backup/scheduler.ts';
 import { type Site, siteOf } from '../backup/site.ts';
 import { assertDumpSpace } from '../backup/space-needs.ts';
 import { forgetExchange } from '../backup/unfinished.ts';
@@ -105,7 +106,9 @@ export default class Restore extends OperatorCommand {
       });
     await takeKeys(this.context, flags);
     try {
-      return await this.#restore(args.backup, flags);
+      const result = await this.#restore(args.backup, flags);
+      if (result.restored) await syncDue(this.context);
+      return result;
     } finally {
       const made = this.context.backup.dump?.converted;
       if (made !== undefined) await rm(made, { force: true });
@@ -170,6 +173,7 @@ export default class Restore extends OperatorCommand {
     if (flags['dry-run']) return result;
     await this.#confirm(site.name, flags.confirm);
     await this.#exchange(site, plan, { before: observed, incoming, outgoing });
+    await syncDue(this.context);
     this.answer(`Database ${incoming} is the live one again.`);
     this.#tellPrevious(outgoing);
     return { ...result, restored: true, previousDatabase: outgoing };

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Secret } from '@kg-operator/config';
 import { Flags } from '@oclif/core';
@@ -53,7 +53,13 @@ export default class BackupKitNew extends OperatorCommand {
       showKit(made);
       if (this.interactive) await askForKit(made);
     }
-    const kit = await storeKit(this.context, made, { confirmed: !flags.export && this.interactive });
+    const kit = await storeKit(this.context, made, { confirmed: !flags.export && this.interactive }).catch(
+      async (error) => {
+        // A kit that no backup will be made for must not be taken for one.
+        if (flags.export) await rm(resolve(flags.export), { force: true });
+        throw error;
+      },
+    );
     this.answer(
       kit.confirmedAt ? 'The recovery kit is confirmed.' : 'The recovery kit is made, and not confirmed yet.',
     );
