@@ -5,20 +5,17 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ConnectionSettings, Tables } from '@kg-operator/config';
-import { type Kysely, sql } from 'kysely';
-import type pg from 'pg';
+import type { Kysely } from 'kysely';
 import type { BucketSettings } from '../adapters/garage.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Recipients } from './age.ts';
 import { writeBundle } from './bundle.ts';
 import { type BackupRecord, BUNDLE_SUFFIX, bundleName, recordName } from './catalog.ts';
-import { rowsOf } from './database-connection.ts';
-import { dumpDatabase } from './database-dump.ts';
 import { type Destination, directoryDestination, PARTIAL, syncPath } from './destination.ts';
-import type { DatabaseManifest, Progress } from './format.ts';
+import { dumpWithReferences } from './dumper.ts';
+import type { DatabaseManifest } from './format.ts';
 import type { ObjectBucket } from './object-store.ts';
 import { dumpObjects, type ObjectsManifest } from './objects.ts';
-import { dumpPortable } from './portable-dump.ts';
 
 /** What a bundle says of itself, first as `header.json`, and again in `manifest.json`. */
 export interface BundleHeader {
@@ -122,25 +119,11 @@ async function writeTo(
     await bundle.member('header.json', Buffer.from(`${JSON.stringify(header, null, 1)}\n`));
     for (const { name, text } of files) await bundle.member(name, Buffer.from(text));
     const bytes = rate(report);
-    let needed = new Set<string>();
-    const sink = { member: (name: string, content: Buffer) => bundle.member(name, content) };
-    const onProgress = ({ done, total }: Progress) => bytes('database', done, total);
-    const database =
-      header.mode === 'containers'
-        ? await dumpDatabase(connection, sink, {
-            signal,
-            onProgress,
-            onSnapshot: async (snapshot) => {
-              needed = await objectsReferredTo(db, snapshot);
-            },
-          })
-        : await dumpPortable(connection, sink, {
-            signal,
-            onProgress,
-            onSnapshot: async (client) => {
-              needed = await objectsSeenBy(client);
-            },
-          });
+    const { database, needed } = await dumpWithReferences(
+      { mode: header.mode, connection, db },
+      { member: (name, content) => bundle.member(name, content) },
+      { signal, onProgress: ({ done, total }) => bytes('database', done, total) },
+    );
     // After the snapshot: whatever the database refers to is there by now.
     const objects = await dumpObjects(bucket, bundle, needed, (done) => bytes('objects', done, null));
     manifest = { ...header, database, objects, bucket: bucketSettings };
@@ -149,33 +132,6 @@ async function writeTo(
   await Promise.all([written, stored]);
   if (!manifest) throw new Error('the bundle was finished without a manifest');
   return { manifest, sum: { size: (await stat(path)).size, sha256: hash.digest('hex') } };
-}
-
-/** Keys of the objects that rows refer to, in the snapshot of the dump. */
-async function objectsReferredTo(db: Kysely<Tables>, snapshot: string): Promise<Set<string>> {
-  return db
-    .transaction()
-    .setIsolationLevel('repeatable read')
-    .execute(async (trx) => {
-      await sql`SET TRANSACTION SNAPSHOT ${sql.lit(snapshot)}`.execute(trx);
-      const { rows } = await sql<{
-        there: boolean;
-      }>`SELECT to_regclass('kg_api.documents') IS NOT NULL AS there`.execute(trx);
-      if (!rows[0]?.there) return new Set<string>();
-      const documents = await trx.selectFrom('kg_api.documents').select('object_key').execute();
-      return new Set(documents.map(({ object_key }) => object_key));
-    });
-}
-
-/** The same over the connection that dumps: an embedded database has no other while it does. */
-async function objectsSeenBy(client: pg.Client): Promise<Set<string>> {
-  const [found] = await rowsOf<{ there: boolean }>(
-    client,
-    `SELECT to_regclass('kg_api.documents') IS NOT NULL AS there`,
-  );
-  if (!found?.there) return new Set();
-  const documents = await rowsOf<{ key: string }>(client, 'SELECT object_key AS key FROM kg_api.documents');
-  return new Set(documents.map(({ key }) => key));
 }
 
 function recordOf(

@@ -184,7 +184,7 @@ const NO_NAME = [
 function noFile(key: string, cause?: unknown): OperatorError {
   return new OperatorError('RESTORE_IMPOSSIBLE', `the object ${JSON.stringify(key)} can't be a file here`, {
     exitCode: EXIT.precondition,
-    hint: 'nothing was changed: restore it where objects are kept in a bucket (./operator.sh restore)',
+    hint: 'nothing was changed: restore it into containers, which keep objects in a bucket',
     cause,
   });
 }

@@ -31,7 +31,10 @@ export async function assertRestorable(
       findings.push(
         new OperatorError('RESTORE_IMPOSSIBLE', `this backup can't be loaded here: ${reason}`, {
           exitCode: EXIT.precondition,
-          hint: 'restore with the images the backup was made with, or later ones',
+          hint:
+            context.settings.mode === 'containers'
+              ? 'restore with the images the backup was made with, or later ones'
+              : 'nothing was changed: restore it into containers, through their operator.sh',
         }),
       );
     const withDocuments = only === null;

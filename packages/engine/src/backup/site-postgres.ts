@@ -13,7 +13,7 @@ export function postgresSite(context: RunContext): Site {
       'a PostgreSQL of your own is not replaced by a restore: others may use it, and there is nothing that could stop them',
       {
         exitCode: EXIT.precondition,
-        hint: 'restore into containers (./operator.sh restore FILE) or into an embedded database (a folder without DATABASE_URL); nothing was changed',
+        hint: 'nothing was changed: restore into containers, through their operator.sh, or into an embedded database, in a folder without DATABASE_URL',
       },
     );
   };
