@@ -242,7 +242,7 @@ describe('backup and restore without Docker', () => {
     const sql = await openOwnDatabase(folder, 'CREATE TABLE public.notes (id int)');
     expect(sql).toBe('done');
     expect(await folder.json(['backup'])).toMatchObject({
-      code: 3,
+      code: 9,
       error: { code: 'RESTORE_IMPOSSIBLE', message: expect.stringContaining('table public.notes') },
     });
     expect((await folder.ok(['backup', 'list'])).backups[0]).toMatchObject({ state: 'failed' });
