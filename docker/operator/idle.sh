@@ -8,5 +8,5 @@ while :; do
     # Its output is the container's log. A failure is written down, and due again later.
     kg-operator backup scheduled || :
   fi
-  sleep 30
+  sleep "${KG_SCHEDULE_SECONDS:-30}"
 done

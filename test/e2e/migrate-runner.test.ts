@@ -120,6 +120,16 @@ describe('one runner at a time', () => {
     expect((await readLedger(on(other))).map(({ id }) => id)).toEqual(['0001_slow']);
   });
 
+  test('a runner whose connection was ended between two queries says so, and what to do', async () => {
+    await on(other).query('SELECT pg_terminate_backend($1)', [await pidOf(session)]);
+    const failure = await failureOf(run(tables('a')));
+    expect(failure).toMatchObject({
+      code: 'DATABASE_LOST',
+      exitCode: 7,
+      hint: expect.stringContaining('run the command again'),
+    });
+  });
+
   test('a runner whose connection dies has applied nothing of its file, and the lock is free', async () => {
     const pid = await pidOf(session);
     const { done } = await running([migration('0001_a', 'CREATE TABLE a (id int); SELECT pg_sleep(20);')]);
@@ -232,6 +242,32 @@ describe('outside a transaction, interrupted', () => {
     ]);
     expect(remarks.join()).toContain(remark);
     expect(await tablesOf(on(other))).toEqual(['a', 'after_index']);
+  });
+
+  test('what a REINDEX CONCURRENTLY that was killed left behind is dropped, and it runs again', async () => {
+    const reindex = migration('0002_reindex', '-- transaction: none\nREINDEX TABLE CONCURRENTLY a;');
+    await run(first);
+    await on(other).query('CREATE INDEX a_id ON a (id)');
+    const invalid = () =>
+      on(other).query('SELECT indexrelid::regclass::text AS name FROM pg_index WHERE NOT indisvalid');
+    // Its last phase waits for everybody who may still use the old index.
+    const reader = await openSession(database.settings);
+    await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await reader.query('SELECT FROM a');
+    const pid = await pidOf(session);
+    const done = run([...first, reindex]).catch((error: unknown) => error);
+    await until('the copy was begun', async () => (await invalid()).length > 0);
+    await on(other).query('SELECT pg_terminate_backend($1)', [pid]);
+    expect(await done).toMatchObject({ code: 'MIGRATION_FAILED' });
+    await reader.close();
+    expect(await invalid()).toEqual([{ name: 'a_id_ccnew' }]);
+    const remarks: string[] = [];
+    const again = { onRemark: (text: string) => remarks.push(text) };
+    expect(await run([...first, reindex], again, other)).toEqual(['0002_reindex']);
+    expect(remarks.join('\n')).toMatch(
+      /was interrupted in .*\n.*dropped the invalid index public\.a_id_ccnew/,
+    );
+    expect(await invalid()).toEqual([]);
   });
 
   test('a procedure that commits by itself, killed half way: only a person can tell; done and redo', async () => {

@@ -32,6 +32,7 @@ export async function withScratchPostgres<T>(
   const password = new Secret(randomBytes(24).toString('hex'));
   const name = `${options.project}-scratch-${randomBytes(4).toString('hex')}`;
   let container: Docker.Container | undefined;
+  let isReady = false;
   try {
     container = await docker.createContainer({
       name,
@@ -52,16 +53,26 @@ export async function withScratchPostgres<T>(
     await container.start();
     const connection = { host: name, port: 5432, user: 'kg', database: 'kg', password };
     await ready(container, connection, options.signal);
+    isReady = true;
     return await use(connection);
   } catch (error) {
-    if (error instanceof OperatorError) throw error;
+    if (isReady && (await isRunning(container))) throw error;
+    options.signal.throwIfAborted(); // a wait that was ended has another error than the reason
     throw new OperatorError('SCRATCH_FAILED', `the trial PostgreSQL failed: ${messageOf(error)}`, {
       exitCode: EXIT.docker,
-      hint: 'docker info shows whether Docker has space and memory left',
+      hint: 'docker info shows whether Docker has space and memory left; then try again',
       cause: error,
     });
   } finally {
     await container?.remove({ force: true, v: true });
+  }
+}
+
+async function isRunning(container: Docker.Container | undefined): Promise<boolean> {
+  try {
+    return (await container?.inspect())?.State.Running ?? false;
+  } catch {
+    return false; // Docker does not know it any more, or is gone itself
   }
 }
 
@@ -83,6 +94,7 @@ async function ready(container: Docker.Container, connection: ConnectionSettings
   const deadline = Date.now() + READY_SECONDS * 1000;
   for (;;) {
     const client = new pg.Client({ ...connection, password: connection.password.reveal() });
+    client.on('error', () => undefined); // the query under way fails
     try {
       await client.connect();
       await client.query('SELECT 1');

@@ -54,24 +54,50 @@ export function recordName(id: string): string {
   return `${id}.json`;
 }
 
-/** Every backup of the destinations, newest first. A bundle without its record, or of another size than it says, is not a backup. */
-export async function listBackups(destinations: Destination[]): Promise<ListedBackup[]> {
+/**
+ * Every backup of the destinations, newest first. A bundle without its record, or of another size than it says, is not a backup.
+ * A destination that does not answer is told to `unusable`, and the others are listed; without it, it is thrown.
+ */
+export async function listBackups(
+  destinations: Destination[],
+  unusable?: (reason: OperatorError) => void,
+): Promise<ListedBackup[]> {
   const found = new Map<string, ListedBackup>();
-  for (const destination of destinations) {
-    const files = await destination.list();
-    const sizes = new Map(files.map(({ name, size }) => [name, size]));
-    for (const { name } of files) {
-      if (!name.endsWith('.json')) continue;
-      const record = parseRecord(await readText(destination, name));
-      if (!record || sizes.get(bundleName(record.id)) !== record.size) continue;
+  const lists = await Promise.all(destinations.map((one) => recordsOf(one).catch(orTold(unusable))));
+  for (const [index, records] of lists.entries()) {
+    for (const record of records) {
       const known = found.get(record.id);
+      const { name } = destinations[index] as Destination;
       found.set(record.id, {
         ...better(record, known),
-        destinations: [...(known?.destinations ?? []), destination.name],
+        destinations: [...(known?.destinations ?? []), name],
       });
     }
   }
   return [...found.values()].sort((a, b) => b.createdAt.localeCompare(a.createdAt));
+}
+
+/** Passes what makes a destination unusable on, and goes on without it. */
+export function orTold(unusable?: (reason: OperatorError) => void): (error: unknown) => [] {
+  return (error) => {
+    if (!unusable || !(error instanceof OperatorError)) throw error;
+    unusable(error);
+    return [];
+  };
+}
+
+async function recordsOf(destination: Destination): Promise<BackupRecord[]> {
+  const files = await destination.list();
+  const sizes = new Map(files.map(({ name, size }) => [name, size]));
+  const named = files.filter(
+    ({ name }) => name.endsWith('.json') && sizes.has(bundleName(name.slice(0, -'.json'.length))),
+  );
+  const records = await Promise.all(
+    named.map(async ({ name }) => parseRecord(await readText(destination, name))),
+  );
+  return records.filter(
+    (record) => record !== null && sizes.get(bundleName(record.id)) === record.size,
+  ) as BackupRecord[];
 }
 
 /** Of two records of one backup the one that was verified last. */

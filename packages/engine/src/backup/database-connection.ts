@@ -3,7 +3,7 @@ import pg from 'pg';
 import { databaseUnreachable } from '../database/session.ts';
 
 // Rows as text depend on these; dump, load and verify must agree on them. As pg_dump sets them, and time zone and money besides.
-const SESSION = `
+export const SESSION = `
 SET search_path = '';
 SET datestyle = 'ISO, MDY';
 SET intervalstyle = 'postgres';

@@ -28,6 +28,7 @@ import {
   PRE_DATA,
   type Progress,
 } from './format.ts';
+import { readSchema } from './portable-schema.ts';
 
 export interface DumpOptions {
   /** How many tables are read at once. */
@@ -40,7 +41,7 @@ export interface DumpOptions {
 
 // Level 2 takes two thirds of the time of level 3, zstd's own default; its output was between a tenth smaller and a tenth larger.
 // A chunk is far below CHUNK_LIMIT: what waits in memory, here and in the load, is a few of them per job.
-const LEVEL = 2;
+export const LEVEL = 2;
 const CHUNK_BYTES = 2 * 1024 * 1024;
 // Of what node reads from a connection before it waits for the compression.
 const READ_AHEAD = 1024 * 1024;
@@ -96,6 +97,7 @@ async function dump(
     ...(await readIdentity(main)),
     sequences: await readSequences(main),
     objects: await countObjects(main),
+    schema: await readSchema(main),
   };
   const graphs = await readGraphs(main);
 
@@ -193,7 +195,7 @@ async function dumpTable(
   return { ...table, rows: rows.rowCount, bytes, sha256: hash.digest('hex'), chunks };
 }
 
-async function* inChunks(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+export async function* inChunks(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let parts: Buffer[] = [];
   let size = 0;
   for await (const part of source) {
@@ -207,7 +209,7 @@ async function* inChunks(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> 
   if (size > 0) yield Buffer.concat(parts);
 }
 
-function withCounts(
+export function withCounts(
   graph: Omit<DatabaseManifest['graphs'][number], 'vertices' | 'edges'>,
   tables: DumpedTable[],
 ): DatabaseManifest['graphs'][number] {

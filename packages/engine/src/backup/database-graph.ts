@@ -2,6 +2,7 @@ import pg from 'pg';
 import { messageOf } from '../model/errors.ts';
 import { qualified, rowsOf } from './database-connection.ts';
 import { readSequences } from './database-contents.ts';
+import { isOfServer } from './database-errors.ts';
 import { setSequences } from './database-restore.ts';
 import type { Report } from './database-verify.ts';
 import type { DumpedGraph, DumpedLabel } from './format.ts';
@@ -136,6 +137,7 @@ async function verifyRead(
     if (!isThere)
       report('GRAPH_UNREADABLE', `graph ${graph.name}: Cypher does not find a ${label.label} that is there`);
   } catch (error) {
+    if (isOfServer(error)) throw error;
     report('GRAPH_UNREADABLE', `graph ${graph.name}: Cypher can't read ${label.label}: ${messageOf(error)}`);
   }
 }
@@ -170,6 +172,7 @@ async function verifyPath(client: pg.Client, graph: DumpedGraph, report: Report)
       if (!path.endsWith('::path'))
         report('GRAPH_UNREADABLE', `graph ${graph.name}: Cypher finds no path where there is one`);
     } catch (error) {
+      if (isOfServer(error)) throw error;
       report('GRAPH_UNREADABLE', `graph ${graph.name}: Cypher can't follow a path: ${messageOf(error)}`);
     }
     return;
@@ -181,14 +184,20 @@ async function verifyWrite(client: pg.Client, graph: DumpedGraph, report: Report
   const label = graph.labels.find(({ kind, label }) => kind === 'v' && label !== DEFAULT_VERTEX);
   // Sequences do not roll back.
   const sequences = (await readSequences(client)).filter(({ schema }) => schema === graph.schema);
+  let failure: { error: unknown } | undefined;
   await client.query('BEGIN');
   try {
     if (label) await create(client, graph, `(n${pattern(label)} {kg_verify: true})`, 'n', 'vertex');
     await create(client, graph, '(:kg_verify_vertex)-[n:kg_verify_edge]->(:kg_verify_vertex)', 'n', 'edge');
   } catch (error) {
-    report('GRAPH_UNWRITABLE', `graph ${graph.name}: Cypher can't write to it: ${messageOf(error)}`);
+    failure = { error };
   }
   await client.query('ROLLBACK');
+  if (failure) {
+    if (isOfServer(failure.error)) throw failure.error;
+    const reason = messageOf(failure.error);
+    report('GRAPH_UNWRITABLE', `graph ${graph.name}: Cypher can't write to it: ${reason}`);
+  }
   await setSequences(client, sequences);
 }
 

@@ -101,17 +101,18 @@ async function load(
   return { createdRoles };
 }
 
-interface Receivers {
-  preData(archive: Buffer): Promise<void>;
+export interface Receivers {
+  /** Not there: the schema is made already, and archives of it are passed over. */
+  preData?(archive: Buffer): Promise<void>;
   open(table: DumpedTable): Promise<TableLoad>;
   /** Ends every connection. */
   stop(reason: unknown): void;
 }
 
-/** Hands each member to where it belongs. Returns the archive for after the data, once every table is committed. */
-async function loadMembers(source: DumpSource, owners: DumpedTable[], to: Receivers): Promise<Buffer> {
-  let isPrepared = false;
-  let postData: Buffer | undefined;
+/** Hands each member to where it belongs. Returns the archive for after the data, if there is one, once every table's load has ended. */
+export async function loadMembers(source: DumpSource, owners: DumpedTable[], to: Receivers): Promise<Buffer> {
+  let isPrepared = to.preData === undefined;
+  let postData: Buffer | undefined = isPrepared ? Buffer.alloc(0) : undefined;
   let next = 0;
   const open = new Map<DumpedTable, TableLoad>();
   const loads: Promise<void>[] = [];
@@ -129,7 +130,7 @@ async function loadMembers(source: DumpSource, owners: DumpedTable[], to: Receiv
     for await (const { name, bytes } of source) {
       if (failure) throw failure.error;
       if (name === PRE_DATA) {
-        await to.preData(bytes);
+        await to.preData?.(bytes);
         isPrepared = true;
       } else if (name === POST_DATA) postData = bytes;
       else if (name !== CHUNK_LIST) {
@@ -158,7 +159,7 @@ async function loadMembers(source: DumpSource, owners: DumpedTable[], to: Receiv
 }
 
 /** Which table each chunk belongs to. @throws OperatorError BACKUP_DAMAGED unless each belongs to one */
-function chunkOwners(tables: DumpedTable[]): DumpedTable[] {
+export function chunkOwners(tables: DumpedTable[]): DumpedTable[] {
   const count = tables.reduce((sum, { chunks }) => sum + chunks.length, 0);
   const owners: DumpedTable[] = [];
   for (const table of tables)
@@ -172,7 +173,7 @@ function chunkOwners(tables: DumpedTable[]): DumpedTable[] {
 }
 
 /** How many tables are under way at once at most: the `jobs` of the dump. */
-function widest(tables: DumpedTable[]): number {
+export function widest(tables: DumpedTable[]): number {
   const events = tables.flatMap(({ chunks }) =>
     chunks.length > 0
       ? [

@@ -9,11 +9,7 @@ import type { DatabaseManifest } from './format.ts';
  * @throws OperatorError RESTORE_IMPOSSIBLE with all reasons
  */
 export async function assertLoadable(client: pg.Client, manifest: DatabaseManifest): Promise<void> {
-  const reasons = [
-    ...(await whyNotEmpty(client)),
-    ...(await whyNotServer(client, manifest)),
-    ...(await whyNotExtensions(client, manifest.extensions)),
-  ];
+  const reasons = [...(await whyNotEmpty(client)), ...(await whyNotServer(client, manifest))];
   const [first, ...others] = reasons;
   if (first === undefined) return;
   throw new OperatorError('RESTORE_IMPOSSIBLE', `this backup can't be loaded here: ${first}`, {
@@ -33,7 +29,15 @@ async function whyNotEmpty(client: pg.Client): Promise<string[]> {
   return found.map(({ name }) => `the database is not empty, it has ${name}`);
 }
 
-async function whyNotServer(client: pg.Client, manifest: DatabaseManifest): Promise<string[]> {
+/**
+ * What of the server does not fit; asked in any of its databases. Without pg_dump's own text of the schema (`hasArchives`) its version does
+ * not matter: rows are text, and the schema is made here.
+ */
+export async function whyNotServer(
+  client: pg.Client,
+  manifest: DatabaseManifest,
+  hasArchives = true,
+): Promise<string[]> {
   const [server] = await rowsOf<{ version: string; encoding: string; isSuperuser: string }>(
     client,
     `SELECT current_setting('server_version_num') AS version, current_setting('server_encoding') AS encoding,
@@ -41,20 +45,21 @@ async function whyNotServer(client: pg.Client, manifest: DatabaseManifest): Prom
   );
   const major = (version: number) => Math.floor(version / 10_000);
   const reasons: string[] = [];
-  if (major(Number(server?.version)) < major(manifest.serverVersion))
+  if (hasArchives && major(Number(server?.version)) < major(manifest.serverVersion))
     reasons.push(
       `it is of PostgreSQL ${major(manifest.serverVersion)}, the server is older (${major(Number(server?.version))})`,
     );
   if (server?.encoding !== manifest.encoding)
     reasons.push(`its encoding is ${manifest.encoding}, that of the database ${server?.encoding}`);
   if (server?.isSuperuser !== 'on') reasons.push('only a superuser can restore graphs');
-  return reasons;
+  return [...reasons, ...(await whyNotExtensions(client, manifest.extensions, hasArchives))];
 }
 
 /** pg_dump asks for an extension without a version: it will be the server's own, which must not be older. */
 async function whyNotExtensions(
   client: pg.Client,
   extensions: DatabaseManifest['extensions'],
+  hasArchives: boolean,
 ): Promise<string[]> {
   const available = new Map(
     (
@@ -67,7 +72,7 @@ async function whyNotExtensions(
   return extensions.flatMap(({ name, version }) => {
     const here = available.get(name);
     if (here === undefined) return [`the server has no extension ${name}`];
-    return isOlder(here, version)
+    return hasArchives && isOlder(here, version)
       ? [`it needs the extension ${name} ${version}, the server has ${here}`]
       : [];
   });

@@ -10,7 +10,7 @@ export interface ProgramOptions {
   /** The database it connects to; none if it only reads an archive. */
   settings?: ConnectionSettings;
   /** What it reads from its standard input. */
-  input?: Buffer | string;
+  input?: Buffer | string | AsyncIterable<Uint8Array>;
   signal?: AbortSignal | undefined;
 }
 
@@ -34,7 +34,7 @@ export async function runProgram(
   });
   try {
     // A program that fails stops reading: its own words say why, not the broken pipe.
-    const fed = pipeline([input ?? ''], child.stdin).catch((error) => error as Error);
+    const fed = pipeline(chunksOf(input), child.stdin).catch((error) => error as Error);
     const [code, stdout, stderr, unread] = await Promise.all([
       ended,
       buffer(child.stdout),
@@ -42,6 +42,7 @@ export async function runProgram(
       fed,
     ]);
     signal?.throwIfAborted();
+    if (unread instanceof OperatorError) throw unread; // what it was to read is at fault
     if (code !== 0) throw failed(program, stderr);
     if (unread instanceof Error) throw failed(program, unread.message);
     return stdout;
@@ -55,6 +56,10 @@ export async function runProgram(
   } finally {
     signal?.removeEventListener('abort', stop);
   }
+}
+
+function chunksOf(input: ProgramOptions['input']): Iterable<Buffer | string> | AsyncIterable<Uint8Array> {
+  return input === undefined || typeof input === 'string' || Buffer.isBuffer(input) ? [input ?? ''] : input;
 }
 
 function environment(settings: ConnectionSettings | undefined): NodeJS.ProcessEnv {
@@ -88,8 +93,10 @@ function failed(program: Program, stderr: string): OperatorError {
   return new OperatorError('POSTGRESQL_CLIENT_FAILED', `${program} failed: ${first.trim()}`, {
     exitCode: EXIT.afterImpact,
     details: others.slice(0, 20),
-    ...(/version mismatch|unsupported version/.test(stderr)
-      ? { hint: `install ${program} of the server's version or later` }
-      : {}),
+    hint: /version mismatch|unsupported version/.test(stderr)
+      ? `install ${program} of the server's version or later`
+      : /No space left on device/.test(stderr)
+        ? "free some space on PostgreSQL's disk, then try again"
+        : 'see that the database runs (./operator.sh status), then try again',
   });
 }

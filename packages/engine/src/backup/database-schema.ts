@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionSettings } from '@kg-operator/config';
@@ -37,7 +37,8 @@ export async function restorePostData(
   // A view can be here: one that needs a primary key.
   if (isRewritten) return await runScript(settings, script, restore.signal);
   // Only a file can be read by several jobs. It holds the schema, no rows.
-  const folder = await mkdtemp(join(tmpdir(), 'kg-restore-'));
+  await removeAbandoned();
+  const folder = await mkdtemp(join(tmpdir(), `${FOLDER}${process.pid}-`));
   try {
     const file = join(folder, 'post-data.dump');
     await writeFile(file, archive, { mode: 0o600 });
@@ -54,6 +55,25 @@ export async function restorePostData(
     });
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const FOLDER = 'kg-restore-';
+
+/** Removes the folders of processes that were killed. */
+async function removeAbandoned(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const [, owner] = /^kg-restore-(\d+)-/.exec(name) ?? [];
+    if (owner !== undefined && !isRunning(Number(owner)))
+      await rm(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'; // somebody else's
   }
 }
 

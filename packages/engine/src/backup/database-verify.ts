@@ -80,6 +80,11 @@ export async function verifyDatabase(
   } finally {
     stop.abort(); // ends the connections that are still open
   }
+  return inherited(found);
+}
+
+/** Says of each finding whether the saved database has it as well. */
+export function inherited(found: Omit<Finding, 'isInherited'>[]): Finding[] {
   const rowsAreRight = !found.some(({ code }) => code === 'ROWS_DIFFER' || code === 'TABLE_MISSING');
   return found.map((finding) => ({
     ...finding,
@@ -88,7 +93,7 @@ export async function verifyDatabase(
 }
 
 /** Returns the tables that are there as they should be. */
-async function verifyTables(
+export async function verifyTables(
   client: pg.Client,
   tables: DumpedTable[],
   report: Report,
@@ -135,7 +140,7 @@ async function verifyRows(
   await together(Array.from({ length: jobs }, work), stop);
 }
 
-async function verifySequences(
+export async function verifySequences(
   client: pg.Client,
   { sequences }: DatabaseManifest,
   report: Report,
@@ -159,6 +164,15 @@ async function verifyObjects(client: pg.Client, manifest: DatabaseManifest, repo
     const [saved = 0, found = 0] = [manifest.objects[kind], here[kind]];
     if (saved !== found) report('OBJECTS_DIFFER', `objects of kind ${kind}: ${found}, ${saved} were saved`);
   }
+  await verifyServer(client, manifest, report);
+}
+
+/** Whether indexes are in force, and extensions there in the version of the server's library. */
+export async function verifyServer(
+  client: pg.Client,
+  manifest: DatabaseManifest,
+  report: Report,
+): Promise<void> {
   const invalid = await rowsOf<{ name: string }>(
     client,
     'SELECT indexrelid::regclass::text AS name FROM pg_catalog.pg_index WHERE NOT indisvalid OR NOT indisready',
@@ -182,7 +196,7 @@ async function verifyObjects(client: pg.Client, manifest: DatabaseManifest, repo
 }
 
 /** AGE bakes the oid of a graph into a view over cypher(). Counting such a view's rows would not show that the oid is wrong. */
-async function verifyDefinitions(
+export async function verifyDefinitions(
   client: pg.Client,
   { graphs }: DatabaseManifest,
   report: Report,

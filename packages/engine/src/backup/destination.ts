@@ -49,9 +49,10 @@ export function directoryDestination(name: string, folder: string): Destination 
         throw asUnusable(name, folder, error);
       });
       const files = names.filter((file) => !file.endsWith(PARTIAL));
-      return Promise.all(
-        files.map(async (file) => ({ name: file, size: (await stat(join(folder, file))).size })),
+      const found = await Promise.all(
+        files.map(async (file) => ({ name: file, size: await sizeOf(join(folder, file)) })),
       );
+      return found.flatMap(({ name, size }) => (size === null ? [] : [{ name, size }]));
     },
     async read(file) {
       const handle = await open(join(folder, file)).catch((error) => {
@@ -61,6 +62,7 @@ export function directoryDestination(name: string, folder: string): Destination 
     },
     async putFile(target, path) {
       if (path === join(folder, target)) return;
+      await removeUnfinished(folder, target);
       await place(target, (partial) =>
         pipeline(createReadStream(path), createWriteStream(partial, { mode: 0o600 })),
       );
@@ -81,6 +83,23 @@ export function directoryDestination(name: string, folder: string): Destination 
   };
 }
 
+/** The installation that a bundle's or record's name begins with; see backupId() in catalog.ts. */
+function projectOf(name: string): string | undefined {
+  return /^(.+)-\d{8}T\d{6}Z-[0-9a-f]{6}\./.exec(name)?.[1];
+}
+
+/** Removes what killed copies of the same installation's bundles have left; the folder may be shared with others. */
+async function removeUnfinished(folder: string, bundle: string): Promise<void> {
+  const project = projectOf(bundle);
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const name of names)
+    if (name.endsWith(PARTIAL) && project !== undefined && projectOf(name) === project)
+      await rm(join(folder, name), { force: true });
+}
+
 /** A text file of a destination. */
 export async function readText(destination: Destination, name: string): Promise<string> {
   const chunks: Uint8Array[] = [];
@@ -93,8 +112,18 @@ export async function syncPath(path: string): Promise<void> {
   await handle.sync().finally(() => handle.close());
 }
 
+/** Null: it was removed since the folder was listed. */
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
 /** The folder, or the nearest one above it that is there. */
-async function existing(folder: string): Promise<string> {
+export async function existing(folder: string): Promise<string> {
   return stat(folder).then(
     () => folder,
     () => existing(dirname(folder)),

@@ -3,7 +3,10 @@
  * neither knows PostgreSQL.
  */
 
-/** The schema but for indexes, constraints and triggers: `pg_dump -Fc --section=pre-data`. */
+/**
+ * The schema but for indexes, constraints and triggers: `pg_dump -Fc --section=pre-data`. A portable dump has neither this nor the next: its
+ * schema is that of the migrations up to `schemaHead`.
+ */
 export const PRE_DATA = 'database/pre-data.dump';
 /** The rest of the schema: `pg_dump -Fc --section=post-data`. */
 export const POST_DATA = 'database/post-data.dump';
@@ -112,4 +115,6 @@ export interface DatabaseManifest {
   graphs: DumpedGraph[];
   /** How many there are of each kind of object that has no rows, such as `index`; those of extensions do not count. */
   objects: Record<string, number>;
+  /** The names of all of them, as readSchema() writes them. */
+  schema: string[];
 }

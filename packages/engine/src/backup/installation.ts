@@ -10,17 +10,24 @@ import {
   resolveEncryptionKey,
   Secret,
 } from '@kg-operator/config';
+import { sql } from 'kysely';
+import { parseEnvFile } from '../model/env-file.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { infrastructureSecret, type Settings } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
 import { type Identities, type Recipients, recipientOf } from './age.ts';
-import { type BackupRecord, backupId } from './catalog.ts';
+import { type BackupRecord, backupId, orTold } from './catalog.ts';
 import { type Destination, directoryDestination } from './destination.ts';
 import { hostIdentity } from './keys.ts';
 import type { BackupSource } from './make.ts';
 import { fileBucket, type ObjectBucket, s3Bucket } from './object-store.ts';
 import { s3Client, s3Destination } from './s3.ts';
-import { type BackupSettings, type DestinationSettings, readBackupSettings } from './settings.ts';
+import {
+  type BackupSettings,
+  credentialRow,
+  type DestinationSettings,
+  readBackupSettings,
+} from './settings.ts';
 
 /** Where bundles are made and, unless said otherwise, kept. */
 export function backupFolder(settings: Settings): string {
@@ -62,6 +69,31 @@ export async function destinationsOf(context: RunContext): Promise<Destination[]
   return Promise.all(destinations.map((settings) => openDestination(context, settings)));
 }
 
+/**
+ * Everywhere that backups are: first the folder in which they are made, then the other destinations. One that can't be opened, as
+ * without its credential, is told to `unusable`; without it, it is thrown.
+ */
+export async function placesOf(
+  context: RunContext,
+  unusable?: (reason: OperatorError) => void,
+): Promise<Destination[]> {
+  const { destinations } = await readBackupSettings(context.configDatabase());
+  const opened = await Promise.all(
+    destinations.map((settings) => openDestination(context, settings).then((one) => [one], orTold(unusable))),
+  );
+  const local = localDestination(context);
+  return [local, ...opened.flat().filter(({ address }) => address !== local.address)];
+}
+
+/** Names of the destinations that a backup is copied to. */
+export async function copiesGoTo(context: RunContext): Promise<string[]> {
+  const { destinations } = await readBackupSettings(context.configDatabase());
+  const folder = backupFolder(context.settings);
+  return destinations
+    .filter((one) => one.type === 's3' || pathOf(context, one) !== folder)
+    .map(({ name }) => name);
+}
+
 /** The folder on this host, whatever the destinations are. */
 export function localDestination({ settings }: RunContext): Destination {
   return directoryDestination('local', backupFolder(settings));
@@ -72,12 +104,15 @@ export async function openDestination(
   settings: DestinationSettings,
 ): Promise<Destination> {
   if (settings.type === 'directory') {
-    const { path } = settings;
-    const root = join(backupFolder(context.settings), '..');
-    return directoryDestination(settings.name, isAbsolute(path) ? path : join(root, path));
+    return directoryDestination(settings.name, pathOf(context, settings));
   }
-  const secretAccessKey = await storedCredential(context, `backup/${settings.name}`);
+  const secretAccessKey = await storedCredential(context, credentialRow(settings.name));
   return s3Destination(settings.name, { ...settings, secretAccessKey }, settings.prefix);
+}
+
+/** A relative path begins at the installation. */
+function pathOf({ settings }: RunContext, { path }: { path: string }): string {
+  return isAbsolute(path) ? path : join(backupFolder(settings), '..', path);
 }
 
 /** A credential of `kg_api.system_api_keys`, opened. @throws OperatorError CREDENTIAL_MISSING */
@@ -125,24 +160,31 @@ export async function openBucket(context: RunContext, settings: ObjectStoreSetti
   return s3Bucket(s3Client({ ...settings, secretAccessKey }), settings.bucket);
 }
 
+/** Bytes on the disk: of the whole database, and of its tables without indexes. */
+export async function databaseSizes(
+  context: RunContext,
+): Promise<{ databaseBytes: number; tableBytes: number }> {
+  const { rows } = await sql<{ database: string; tables: string }>`
+    SELECT pg_catalog.pg_database_size(current_database()) AS database, coalesce(sum(pg_catalog.pg_table_size(c.oid)), 0) AS tables
+    FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND c.relnamespace <> 'pg_catalog'::regnamespace`.execute(
+    context.configDatabase(),
+  );
+  return { databaseBytes: Number(rows[0]?.database), tableBytes: Number(rows[0]?.tables) };
+}
+
 /** Everything a backup of this installation is made of. */
 export async function backupSource(context: RunContext, id: string): Promise<BackupSource> {
   const { settings, engineVersion } = context;
   const observed = await context.observeDatabase();
-  const { bucket } = await documentBucket(context);
+  const { bucket, settings: store } = await documentBucket(context);
   const containers =
     settings.mode === 'containers' ? await context.runtime.listContainers(settings.project) : [];
-  const files = await Promise.all(
-    [
-      {
-        name: 'secrets.env',
-        path: join(settings.mode === 'embedded' ? settings.dataDirectory : settings.root, '.env'),
-      },
-      { name: 'operator.conf', path: join(settings.root, '.operator.conf') },
-    ]
-      .filter(({ path }) => existsSync(path))
-      .map(async ({ name, path }) => ({ name, text: await readFile(path, 'utf8') })),
-  );
+  const key = await encryptionKey(context);
+  const conf = join(settings.root, '.operator.conf');
+  const files = [
+    { name: 'secrets.env', text: await secretsText(settings, key) },
+    ...(existsSync(conf) ? [{ name: 'operator.conf', text: await readFile(conf, 'utf8') }] : []),
+  ];
   return {
     header: {
       formatVersion: 1,
@@ -152,7 +194,10 @@ export async function backupSource(context: RunContext, id: string): Promise<Bac
       engineVersion,
       mode: settings.mode,
       schemaHead: observed.reachable ? observed.schema.head : null,
-      keyId: keyIdOf(await encryptionKey(context)),
+      keyId: keyIdOf(key),
+      ...(settings.mode === 'embedded'
+        ? {}
+        : { databaseBytes: (await databaseSizes(context)).databaseBytes }),
       images: Object.fromEntries(
         containers.map(({ service, image, imageId }) => [service, { image, digest: imageId }]),
       ),
@@ -160,7 +205,21 @@ export async function backupSource(context: RunContext, id: string): Promise<Bac
     connection: await context.databaseSettings(),
     db: context.configDatabase(),
     bucket,
-    bucketSettings: null,
+    bucketSettings: isFileStore(store) ? null : await context.garage().bucketSettings(store.bucket),
     files,
   };
+}
+
+/** Layer 1 as it is in `.env`; the key that came by other means as well, since nothing in the backup opens without it. */
+async function secretsText({ mode, root, dataDirectory }: Settings, key: Secret): Promise<string> {
+  const own = join(dataDirectory, '.env');
+  const path = {
+    containers: join(root, '.env'),
+    embedded: own,
+    postgres: existsSync(own) ? own : join(root, '.env'),
+  }[mode];
+  const text = existsSync(path) ? await readFile(path, 'utf8') : '';
+  if (parseEnvFile(text).values.get('ENCRYPTION_KEY') === key.reveal()) return text;
+  const others = text.split('\n').filter((line) => line !== '' && !line.startsWith('ENCRYPTION_KEY='));
+  return [...others, `ENCRYPTION_KEY=${key.reveal()}`, ''].join('\n');
 }

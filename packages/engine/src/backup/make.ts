@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ConnectionSettings, Tables } from '@kg-operator/config';
-import { type Kysely, sql } from 'kysely';
+import type { Kysely } from 'kysely';
+import type { BucketSettings } from '../adapters/garage.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Recipients } from './age.ts';
 import { writeBundle } from './bundle.ts';
-import { type BackupRecord, bundleName, recordName } from './catalog.ts';
-import { dumpDatabase } from './database-dump.ts';
-import { type Destination, PARTIAL, syncPath } from './destination.ts';
+import { type BackupRecord, BUNDLE_SUFFIX, bundleName, recordName } from './catalog.ts';
+import { type Destination, directoryDestination, PARTIAL, syncPath } from './destination.ts';
+import { dumpWithReferences } from './dumper.ts';
 import type { DatabaseManifest } from './format.ts';
 import type { ObjectBucket } from './object-store.ts';
 import { dumpObjects, type ObjectsManifest } from './objects.ts';
@@ -27,6 +28,8 @@ export interface BundleHeader {
   schemaHead: string | null;
   /** Id of the ENCRYPTION_KEY in `secrets.env`; null without one. */
   keyId: string | null;
+  /** What the database took on the disk, indexes and all, in bytes; not known of older backups. */
+  databaseBytes?: number;
   /** What ran: service → image and its digest. Empty without containers. */
   images: Record<string, { image: string; digest: string }>;
 }
@@ -35,7 +38,7 @@ export interface BundleManifest extends BundleHeader {
   database: DatabaseManifest;
   objects: ObjectsManifest;
   /** What the bucket is set to, as the store told it. */
-  bucket: Record<string, unknown> | null;
+  bucket: BucketSettings | null;
 }
 
 export interface BackupSource {
@@ -43,7 +46,7 @@ export interface BackupSource {
   connection: ConnectionSettings;
   db: Kysely<Tables>;
   bucket: ObjectBucket;
-  bucketSettings: Record<string, unknown> | null;
+  bucketSettings: BucketSettings | null;
   /** Files of layer 1 and of the host, by the name they have in the bundle. */
   files: { name: string; text: string }[];
 }
@@ -77,11 +80,16 @@ export async function makeBackup(
   try {
     const { manifest, sum } = await writeTo(partial, source, target.recipients, signal, report);
     await syncPath(partial);
+    const seconds = Math.round((performance.now() - started) / 1000);
+    const record = recordOf(manifest, sum, target.opens, seconds);
+    // The record first: without its bundle it is no backup, and whoever is killed in between leaves a name that says so.
+    await writeRecord(directoryDestination('local', target.folder), record);
     await rename(partial, path);
     await syncPath(target.folder);
-    return recordOf(manifest, sum, target.opens, Math.round((performance.now() - started) / 1000));
+    return record;
   } catch (error) {
     await rm(partial, { force: true });
+    await rm(join(target.folder, recordName(header.id)), { force: true });
     throw asDiskFull(error, target.folder);
   }
 }
@@ -111,17 +119,10 @@ async function writeTo(
     await bundle.member('header.json', Buffer.from(`${JSON.stringify(header, null, 1)}\n`));
     for (const { name, text } of files) await bundle.member(name, Buffer.from(text));
     const bytes = rate(report);
-    let needed = new Set<string>();
-    const database = await dumpDatabase(
-      connection,
+    const { database, needed } = await dumpWithReferences(
+      { mode: header.mode, connection, db },
       { member: (name, content) => bundle.member(name, content) },
-      {
-        signal,
-        onProgress: ({ done, total }) => bytes('database', done, total),
-        onSnapshot: async (snapshot) => {
-          needed = await objectsReferredTo(db, snapshot);
-        },
-      },
+      { signal, onProgress: ({ done, total }) => bytes('database', done, total) },
     );
     // After the snapshot: whatever the database refers to is there by now.
     const objects = await dumpObjects(bucket, bundle, needed, (done) => bytes('objects', done, null));
@@ -131,22 +132,6 @@ async function writeTo(
   await Promise.all([written, stored]);
   if (!manifest) throw new Error('the bundle was finished without a manifest');
   return { manifest, sum: { size: (await stat(path)).size, sha256: hash.digest('hex') } };
-}
-
-/** Keys of the objects that rows refer to, in the snapshot of the dump. */
-async function objectsReferredTo(db: Kysely<Tables>, snapshot: string): Promise<Set<string>> {
-  return db
-    .transaction()
-    .setIsolationLevel('repeatable read')
-    .execute(async (trx) => {
-      await sql`SET TRANSACTION SNAPSHOT ${sql.lit(snapshot)}`.execute(trx);
-      const { rows } = await sql<{
-        there: boolean;
-      }>`SELECT to_regclass('kg_api.documents') IS NOT NULL AS there`.execute(trx);
-      if (!rows[0]?.there) return new Set<string>();
-      const documents = await trx.selectFrom('kg_api.documents').select('object_key').execute();
-      return new Set(documents.map(({ object_key }) => object_key));
-    });
 }
 
 function recordOf(
@@ -186,7 +171,12 @@ function recordOf(
 
 /** Removes what runs that were killed have left unfinished. */
 async function removePartial(folder: string): Promise<void> {
-  for (const name of await readdir(folder)) if (name.endsWith(PARTIAL)) await rm(join(folder, name));
+  for (const name of (await readdir(folder)).filter((file) => file.endsWith(PARTIAL))) {
+    const unfinished = name.slice(0, -PARTIAL.length);
+    if (unfinished.endsWith(BUNDLE_SUFFIX))
+      await rm(join(folder, recordName(unfinished.slice(0, -BUNDLE_SUFFIX.length))), { force: true });
+    await rm(join(folder, name));
+  }
 }
 
 /** Writes the record of a bundle beside it, or a newer one over it. */

@@ -1,13 +1,13 @@
 import type { ConnectionSettings } from '@kg-operator/config';
 import { Secret } from '@kg-operator/config';
+import type { EmbeddedServer } from '../database/embedded-server.ts';
 import { parseEnvFile } from '../model/env-file.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Identities } from './age.ts';
 import { type Member, type MemberSum, readBundle } from './bundle.ts';
-import { loadDatabase } from './database-load.ts';
-import { verifyDatabase } from './database-verify.ts';
 import type { DumpMember } from './format.ts';
 import { handoff } from './handoff.ts';
+import { databaseLoader } from './loader.ts';
 import type { BundleManifest } from './make.ts';
 import { collect, type ObjectBucket } from './object-store.ts';
 import { isObjectMember, objectLoader } from './objects.ts';
@@ -54,6 +54,22 @@ function assertReadable(header: string): void {
   );
 }
 
+/** Where a bundle is loaded. */
+export interface LoadTarget {
+  /** An empty database. */
+  database: { connection: ConnectionSettings } | EmbeddedServer;
+  /** Null: objects are not loaded. */
+  bucket: ObjectBucket | null;
+}
+
+export interface LoadingBundle {
+  signal: AbortSignal;
+  engineVersion: string;
+  report: (line: string) => void;
+  /** Called with the roles that had to be made, if any. */
+  onRoles?: (roles: string[]) => void;
+}
+
 /**
  * Loads a checked bundle into an empty database and an empty bucket, and compares both with the manifest. Returns what is wrong: nothing,
  * if it can be restored.
@@ -62,13 +78,15 @@ function assertReadable(header: string): void {
 export async function loadBundle(
   file: BundleFile,
   { manifest }: CheckedBundle,
-  into: { connection: ConnectionSettings; bucket: ObjectBucket | null },
-  { signal, report }: { signal: AbortSignal; report: (line: string) => void },
+  into: LoadTarget,
+  { signal, engineVersion, report, onRoles = () => undefined }: LoadingBundle,
 ): Promise<string[]> {
   const members = handoff<DumpMember>();
-  const loading = loadDatabase(into.connection, members, manifest.database, {
+  const loader = databaseLoader(manifest, into, engineVersion);
+  const loading = loader.load(members, {
     signal,
-    onProgress: ({ done, total }) => report(`database ${Math.floor((100 * done) / Math.max(total, 1))} %`),
+    onProgress: ({ done, total }) =>
+      report(done < total ? `database ${Math.floor((100 * done) / total)} %` : 'indexes and statistics'),
   });
   // Whoever feeds it must hear that it has stopped, and not wait for ever.
   loading.then(
@@ -92,13 +110,15 @@ export async function loadBundle(
       if (seenDatabase) await take(member);
     });
     members.end();
-    await loading;
+    const { createdRoles } = await loading;
+    if (createdRoles.length > 0) onRoles(createdRoles);
   } catch (error) {
     members.end(error);
     await loading.catch(() => undefined); // it fails because of the error that is thrown here, or is that error
     throw error;
   }
-  const found = await verifyDatabase(into.connection, manifest.database, { signal });
+  report('comparing every row');
+  const found = await loader.verify(signal);
   // What the saved database has as well is told, but does not make its backup worse.
   for (const { message } of found.filter(({ isInherited }) => isInherited))
     report(`as in the saved database: ${message}`);

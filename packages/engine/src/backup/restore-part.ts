@@ -1,11 +1,18 @@
-import { changeConfig, openDatabase, recordChange, type Tables } from '@kg-operator/config';
+import {
+  type ConnectionSettings,
+  changeConfig,
+  openDatabase,
+  recordChange,
+  type Tables,
+} from '@kg-operator/config';
 import { sql, type Transaction } from 'kysely';
 import { commandActor } from '../config/actor.ts';
 import type { RunContext } from '../run/context.ts';
 import { readBundle } from './bundle.ts';
 import { documentBucket } from './installation.ts';
 import { objectUpdater } from './objects.ts';
-import { bundleToRestore, dropDatabase, loadBeside } from './restore.ts';
+import { bundleToRestore } from './restore.ts';
+import { siteOf } from './site.ts';
 
 /** Puts objects back into the live bucket, those that are missing or differ; what is there besides stays. */
 export async function restoreObjects(context: RunContext, report: (line: string) => void): Promise<void> {
@@ -39,9 +46,11 @@ export async function restoreConfiguration(
   database: string,
   report: (line: string) => void,
 ): Promise<void> {
-  const live = await context.databaseSettings();
-  await loadBeside(context, { database, bucket: null }, report);
-  const beside = openDatabase({ ...live, database }, { max: 1 });
+  await siteOf(context).withLoaded(database, report, (connection) => takeConfiguration(context, connection));
+}
+
+async function takeConfiguration(context: RunContext, connection: ConnectionSettings): Promise<void> {
+  const beside = openDatabase(connection, { max: 1 });
   try {
     const { checked } = await bundleToRestore(context);
     await changeConfig(context.configDatabase(), async (trx) => {
@@ -69,7 +78,6 @@ export async function restoreConfiguration(
     });
   } finally {
     await beside.destroy();
-    await dropDatabase(live, database);
   }
 }
 

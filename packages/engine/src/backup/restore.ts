@@ -11,16 +11,15 @@ import {
 } from '@kg-operator/config';
 import pg from 'pg';
 import { commandActor } from '../config/actor.ts';
-import { EXIT, OperatorError } from '../model/errors.ts';
+import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { infrastructureSecret } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
+import { bringUpToDate } from './bring-up.ts';
 import { openCredentials } from './credentials.ts';
 import { documentBucket, openBucket } from './installation.ts';
+import { removeLeftovers } from './leftovers.ts';
 import { type BundleFile, type CheckedBundle, checkBundle, encryptionKeyOf, loadBundle } from './read.ts';
-
-/** Names of databases that a restore makes; whatever begins so is ours. */
-export const INCOMING_PREFIX = 'kg_restore_';
-export const OUTGOING_PREFIX = 'kg_before_';
+import { asAdministrator, databaseNames, serverAnswers } from './restore-names.ts';
 
 /** The bundle to restore, checked: by the command's preflight, or now. */
 export async function bundleToRestore({
@@ -43,40 +42,49 @@ export async function loadBeside(
 ): Promise<void> {
   const { file, checked } = await bundleToRestore(context);
   const live = await context.databaseSettings();
-  await removeIncoming(live);
+  await removeLeftovers(context);
   const { settings: store } = await documentBucket(context);
-  const newStore = bucket ? await makeBucket(context, store, bucket) : store;
-  await asAdministrator(live, (client) =>
-    client.query(`CREATE DATABASE ${pg.escapeIdentifier(database)} TEMPLATE template0`),
-  );
+  const newStore = bucket ? { ...store, bucket } : store;
   const connection = { ...live, database };
   try {
-    const into = { connection, bucket: bucket ? await openBucket(context, newStore) : null };
-    const findings = await loadBundle(file, checked, into, { signal: context.signal, report });
-    findings.push(...(await openCredentials(connection, checked)));
+    const bucketId = bucket ? await makeBucket(context, newStore) : null;
+    await asAdministrator(live, (client) =>
+      client.query(`CREATE DATABASE ${pg.escapeIdentifier(database)} TEMPLATE template0`),
+    );
+    const into = { database: { connection }, bucket: bucket ? await openBucket(context, newStore) : null };
+    const onRoles = (roles: string[]) => {
+      context.backup.createdRoles = roles;
+    };
+    const { signal, engineVersion } = context;
+    const findings = await loadBundle(file, checked, into, { signal, engineVersion, report, onRoles });
+    if (findings.length === 0) {
+      await bringUpToDate(connection, checked, { engineVersion, report });
+      findings.push(...(await openCredentials(connection, checked)));
+    }
     if (findings.length > 0) throw notRestorable(checked.manifest.id, findings);
+    const saved = checked.manifest.bucket;
+    if (bucketId && saved) await context.garage().setBucket(bucketId, saved);
     await adopt(context, connection, checked, newStore);
   } catch (error) {
-    await removeIncoming(live);
+    // The next restore or backup removes it as well: what went wrong first is what a person must hear.
+    await serverAnswers(live, context.signal)
+      .then(() => removeLeftovers(context))
+      .catch((left) => report(`not everything was removed: ${messageOf(left)}`));
     throw error;
   }
 }
 
-async function makeBucket(
-  context: RunContext,
-  store: ObjectStoreSettings,
-  bucket: string,
-): Promise<ObjectStoreSettings> {
-  if (!isFileStore(store)) {
-    const garage = context.garage();
-    const { id } = await garage.createBucket(bucket);
-    await garage.allowKey(id, store.accessKeyId);
-  }
-  return { ...store, bucket };
+/** Returns its id; null where documents are files, and a folder is made when the first one comes. */
+export async function makeBucket(context: RunContext, store: ObjectStoreSettings): Promise<string | null> {
+  if (isFileStore(store)) return null;
+  const garage = context.garage();
+  const { id } = await garage.createBucket(store.bucket);
+  await garage.allowKey(id, store.accessKeyId);
+  return id;
 }
 
 /** What differs between the installation that was backed up and this one: key and object store. */
-async function adopt(
+export async function adopt(
   context: RunContext,
   connection: ConnectionSettings,
   checked: CheckedBundle,
@@ -110,6 +118,9 @@ async function adopt(
           .values(row)
           .onConflict((conflict) => conflict.column('provider').doUpdateSet(row))
           .execute();
+      } else if (isFileStore(store)) {
+        // Of a Garage that is not here.
+        await trx.deleteFrom('kg_api.system_api_keys').where('provider', '=', 'garage').execute();
       }
       await recordChange(
         trx,
@@ -162,60 +173,6 @@ export async function swapDatabase(
       await sleep(500);
     }
   });
-}
-
-/** Databases that restores have put aside, oldest first, with their size in bytes. */
-export async function databasesBefore(live: ConnectionSettings): Promise<{ name: string; bytes: number }[]> {
-  return asAdministrator(live, async (client) => {
-    const { rows } = await client.query<{ name: string; bytes: string }>(
-      `SELECT datname AS name, pg_database_size(datname) AS bytes FROM pg_database WHERE starts_with(datname, $1) ORDER BY 1`,
-      [OUTGOING_PREFIX],
-    );
-    return rows.map(({ name, bytes }) => ({ name, bytes: Number(bytes) }));
-  });
-}
-
-export async function dropDatabase(live: ConnectionSettings, name: string): Promise<void> {
-  if (name === live.database) throw new Error('that is the live database');
-  await asAdministrator(live, (client) =>
-    client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`),
-  );
-}
-
-/** Removes databases that a restore was loading when it ended. */
-export async function removeIncoming(live: ConnectionSettings): Promise<void> {
-  await asAdministrator(live, async (client) => {
-    for (const name of await databaseNames(client))
-      if (name.startsWith(INCOMING_PREFIX) && name !== live.database)
-        await client.query(`DROP DATABASE IF EXISTS ${pg.escapeIdentifier(name)} WITH (FORCE)`);
-  });
-}
-
-async function databaseNames(client: pg.Client): Promise<Set<string>> {
-  const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database');
-  return new Set(rows.map(({ datname }) => datname));
-}
-
-/** A connection to the database `postgres`: the others can be renamed and dropped from there. */
-export async function asAdministrator<T>(
-  live: ConnectionSettings,
-  use: (client: pg.Client) => Promise<T>,
-): Promise<T> {
-  const { host, port, user } = live;
-  const client = new pg.Client({
-    host,
-    port,
-    user,
-    database: 'postgres',
-    password: live.password.reveal(),
-    ...(live.tls ? { ssl: { rejectUnauthorized: live.tls === 'verify' } } : {}),
-  });
-  await client.connect();
-  try {
-    return await use(client);
-  } finally {
-    await client.end();
-  }
 }
 
 export function notRestorable(id: string, findings: string[]): OperatorError {

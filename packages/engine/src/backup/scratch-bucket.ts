@@ -32,12 +32,17 @@ export async function withScratchBucket<T>(
   await removeScratchBuckets(context, store);
   const garage = context.garage();
   const { id } = await garage.createBucket(name);
-  await garage.allowKey(id, store.accessKeyId);
+  let result: T;
   try {
-    return await use(bucket);
-  } finally {
-    await removeBucket(context, store, { id, alias: name });
+    await garage.allowKey(id, store.accessKeyId);
+    result = await use(bucket);
+  } catch (error) {
+    // What went wrong first is what a person must hear; a bucket that stays is removed by the next run.
+    await removeBucket(context, store, { id, alias: name }).catch(() => undefined);
+    throw error;
   }
+  await removeBucket(context, store, { id, alias: name });
+  return result;
 }
 
 async function removeScratchBuckets(context: RunContext, store: ObjectStoreSettings): Promise<void> {

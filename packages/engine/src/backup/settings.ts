@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Actor, changeConfig, recordChange, type Tables } from '@kg-operator/config';
-import type { Kysely } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { Retention } from './retention.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -26,6 +27,16 @@ export interface BackupSettings {
   schedule: Schedule | null;
 }
 
+/** The credential of a destination, a row of `kg_api.system_api_keys`. */
+export function credentialRow(destination: string): string {
+  return `backup/${destination}`;
+}
+
+/** The destination that such a row is of; null: it is something else's. */
+export function destinationOf(row: string): string | null {
+  return row.startsWith('backup/') ? row.slice('backup/'.length) : null;
+}
+
 const ROW = 'backup';
 const DEFAULTS: BackupSettings = {
   kit: null,
@@ -50,23 +61,31 @@ export async function changeBackupSettings(
   subject: keyof BackupSettings,
   change: (settings: BackupSettings) => BackupSettings,
 ): Promise<{ changed: boolean; settings: BackupSettings }> {
-  return changeConfig(db, async (trx) => {
-    const before = await readBackupSettings(trx);
-    const after = change(before);
-    if (JSON.stringify(before) === JSON.stringify(after)) return { changed: false, settings: before };
-    const value = JSON.stringify(after);
-    await trx
-      .insertInto('kg_api.platform_settings')
-      .values({ key: ROW, value })
-      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, updated_at: new Date() }))
-      .execute();
-    await recordChange(trx, actor, {
-      topic: 'backup',
-      action: 'update',
-      subject,
-      before: { [subject]: before[subject] },
-      after: { [subject]: after[subject] },
-    });
-    return { changed: true, settings: after };
+  return changeConfig(db, (trx) => changeBackupSettingsIn(trx, actor, subject, change));
+}
+
+/** The same in a transaction of the caller's, together with what else belongs to the change. */
+export async function changeBackupSettingsIn(
+  trx: Transaction<Tables>,
+  actor: Actor,
+  subject: keyof BackupSettings,
+  change: (settings: BackupSettings) => BackupSettings,
+): Promise<{ changed: boolean; settings: BackupSettings }> {
+  const before = await readBackupSettings(trx);
+  const after = change(before);
+  if (isDeepStrictEqual(before, after)) return { changed: false, settings: before };
+  const value = JSON.stringify(after);
+  await trx
+    .insertInto('kg_api.platform_settings')
+    .values({ key: ROW, value })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value, updated_at: new Date() }))
+    .execute();
+  await recordChange(trx, actor, {
+    topic: 'backup',
+    action: 'update',
+    subject,
+    before: { [subject]: before[subject] },
+    after: { [subject]: after[subject] },
   });
+  return { changed: true, settings: after };
 }

@@ -1,12 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { join } from 'node:path';
-import type { ConnectionSettings } from '@kg-operator/config';
-import { withScratchPostgres } from '../adapters/scratch-postgres.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BackupStep } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import type { Executors } from '../run/execute.ts';
+import { bringUpToDate } from './bring-up.ts';
 import {
   type BackupRecord,
   bundleName,
@@ -15,62 +12,56 @@ import {
   listBackups,
   recordName,
 } from './catalog.ts';
+import { copyBackup } from './copy.ts';
 import { openCredentials } from './credentials.ts';
 import type { Destination } from './destination.ts';
+import { convertDump } from './dump-convert.ts';
 import {
   backupFolder,
   backupSource,
   destinationsOf,
-  documentBucket,
   identitiesOf,
-  localDestination,
+  placesOf,
   recipientsOf,
 } from './installation.ts';
-import { makeBackup, writeRecord } from './make.ts';
+import { removeLeftovers } from './leftovers.ts';
+import { type BundleManifest, makeBackup, writeRecord } from './make.ts';
 import { type BundleFile, checkBundle, loadBundle } from './read.ts';
-import { loadBeside, swapDatabase } from './restore.ts';
 import { restoreConfiguration, restoreObjects } from './restore-part.ts';
 import { expired } from './retention.ts';
-import { withScratchBucket } from './scratch-bucket.ts';
 import { readBackupSettings } from './settings.ts';
+import { siteOf } from './site.ts';
 
 /** What the steps of a backup do; they join run/execute.ts's. */
 export const backupExecutors: Executors<BackupStep['kind']> = {
   async 'write-backup'({ id }, context, report) {
+    await removeLeftovers(context);
     const settings = await readBackupSettings(context.configDatabase());
     const source = await backupSource(context, id);
     const target = { folder: backupFolder(context.settings), ...(await recipientsOf(context, settings)) };
     const record = await makeBackup(source, target, context.signal, report);
-    await writeRecord(localDestination(context), record);
     report(`${record.counts.rows} rows, ${record.counts.objects} objects`);
   },
 
   async 'verify-backup'({ id }, context, report) {
-    const destinations = [localDestination(context), ...(await destinationsOf(context))];
-    const backup = findBackup(await listBackups(destinations), id);
-    await verifyBackup(context, backup, destinations, report);
+    const tell = (reason: OperatorError) => report(reason.message);
+    const places = await placesOf(context, tell);
+    const backup = findBackup(await listBackups(places, tell), id);
+    await verifyBackup(context, backup, places, report);
   },
 
-  async 'copy-backup'({ id, destination }, context) {
-    const target = (await destinationsOf(context)).find(({ name }) => name === destination);
-    if (!target) throw new Error(`there is no destination ${destination}`);
-    const local = localDestination(context);
-    const { destinations: _where, ...record } = findBackup(await listBackups([local]), id);
-    await target.putFile(bundleName(id), join(backupFolder(context.settings), bundleName(id)));
-    // The record last: without it, a bundle is not a backup.
-    await writeRecord(target, record);
-  },
+  'copy-backup': ({ id, destinations }, context, report) => copyBackup(context, id, destinations, report),
 
   async 'prune-backups'(_step, context, report) {
     const removed = await pruneBackups(context);
     report(removed.length === 0 ? 'none' : removed.join(', '));
   },
 
-  'load-backup': ({ database, bucket }, context, report) => loadBeside(context, { database, bucket }, report),
+  'convert-dump': (_step, context, report) => convertDump(context, report),
+  'load-backup': ({ database, bucket }, context, report) =>
+    siteOf(context).loadBeside({ database, bucket }, report),
 
-  async 'swap-database'({ incoming, outgoing }, context) {
-    await swapDatabase(await context.databaseSettings(), { incoming, outgoing });
-  },
+  'swap-database': ({ incoming, outgoing }, context) => siteOf(context).swap({ incoming, outgoing }),
 
   'restore-objects': (_step, context, report) => restoreObjects(context, report),
   'restore-configuration': ({ database }, context, report) => restoreConfiguration(context, database, report),
@@ -95,21 +86,24 @@ export async function verifyBackup(
     for (const destination of holders) await writeRecord(destination, { ...record, ...change });
   };
   let findings: string[];
+  let mode: BundleManifest['mode'] | undefined;
   try {
     report('reading it');
     const checked = await checkBundle(file);
-    findings = await onTrial(context, async (connection, bucket) => {
-      const wrong = await loadBundle(
-        file,
-        checked,
-        { connection, bucket },
-        { signal: context.signal, report },
-      );
-      return [...wrong, ...(await openCredentials(connection, checked))];
+    mode = checked.manifest.mode;
+    findings = await siteOf(context).onTrial(async (target) => {
+      const { signal, engineVersion } = context;
+      const wrong = await loadBundle(file, checked, target, { signal, engineVersion, report });
+      if (wrong.length > 0) return wrong;
+      await bringUpToDate(target.database.connection, checked, { engineVersion, report });
+      return await openCredentials(target.database.connection, checked);
     });
   } catch (error) {
     // Only what the bundle itself is to blame for is a verdict on it; without a key or without Docker nobody knows.
-    if (error instanceof OperatorError && error.code === 'BACKUP_DAMAGED')
+    // A trial in an embedded database is one of what this installation could do with its own backup.
+    const isOwn = mode !== 'containers' && mode === context.settings.mode;
+    const codes = ['BACKUP_DAMAGED', ...(isOwn ? ['RESTORE_IMPOSSIBLE'] : [])];
+    if (error instanceof OperatorError && codes.includes(error.code))
       await note({ state: 'failed', failure: error.message });
     throw error;
   }
@@ -127,36 +121,6 @@ export async function verifyBackup(
       details: findings.slice(0, 20),
       hint: 'keep the backups before it, and make another one: ./operator.sh backup',
     },
-  );
-}
-
-/** A PostgreSQL and a bucket for a trial, removed afterwards. */
-async function onTrial<T>(
-  context: RunContext,
-  use: (connection: ConnectionSettings, bucket: Parameters<typeof loadBundle>[2]['bucket']) => Promise<T>,
-): Promise<T> {
-  const { settings, signal } = context;
-  const containers = await context.runtime.listContainers(settings.project);
-  const postgres = containers.find(({ service }) => service === 'postgres');
-  if (!postgres) {
-    throw new OperatorError(
-      'NOT_VERIFIABLE',
-      'there is no postgres container whose image a trial could use',
-      {
-        exitCode: EXIT.precondition,
-        hint: 'run it on the installation: ./operator.sh backup verify',
-      },
-    );
-  }
-  const scratch = {
-    project: settings.project,
-    image: postgres.imageId,
-    network: `${settings.project}_backend`,
-    signal,
-  };
-  const { settings: store } = await documentBucket(context);
-  return withScratchPostgres(scratch, (connection) =>
-    withScratchBucket(context, store, randomBytes(4).toString('hex'), (bucket) => use(connection, bucket)),
   );
 }
 

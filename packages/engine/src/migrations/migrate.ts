@@ -1,5 +1,6 @@
 import { actor, type MigrationSession } from '../database/session.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
+import { connectionLost } from './failure.ts';
 import type { Migration, MigrationKind } from './files.ts';
 import { assertHistoryFits, compareWithLedger } from './history.ts';
 import {
@@ -61,9 +62,21 @@ const DEFAULT_WAIT_MS = 300_000;
  * again returns none, after a single query. Each commits together with its ledger row; one outside a transaction is recorded step by
  * step, and gone on with if it was interrupted. When this returns, all of it is on disk.
  * @throws OperatorError, the first failure, after which nothing more is begun: a folder that does not fit (see assertHistoryFits), texts
- * that can't run (prepareAll), MIGRATION_LOCKED, MIGRATION_BLOCKED, MIGRATION_FAILED, MIGRATION_VERIFY, MIGRATION_INTERRUPTED, INTERRUPTED
+ * that can't run (prepareAll), MIGRATION_LOCKED, MIGRATION_BLOCKED, MIGRATION_FAILED, MIGRATION_VERIFY, MIGRATION_INTERRUPTED, INTERRUPTED, DATABASE_LOST
  */
 export async function migrate(
+  session: MigrationSession,
+  migrations: Migration[],
+  options: MigrateOptions,
+): Promise<AppliedNow[]> {
+  try {
+    return await applyPending(session, migrations, options);
+  } catch (error) {
+    throw connectionLost(error) ?? error;
+  }
+}
+
+async function applyPending(
   session: MigrationSession,
   migrations: Migration[],
   options: MigrateOptions,

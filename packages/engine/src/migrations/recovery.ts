@@ -32,14 +32,34 @@ export function isRepeatable(unit: Unit): boolean {
 }
 
 /**
- * Drops what an unfinished CREATE INDEX CONCURRENTLY left under the name that this one is to build: with IF NOT EXISTS it would count as
- * built, without it would be in the way. Returns its name, or null when there was nothing.
+ * Drops what an unfinished CREATE INDEX or REINDEX CONCURRENTLY left: under the name that is to be built it would count as built or be in the
+ * way, and the copies of a REINDEX would be written to by every change for ever. Returns the names of what was dropped.
  */
-export async function dropInvalidIndex(session: MigrationSession, unit: Unit): Promise<string | null> {
+export async function dropInvalidIndexes(session: MigrationSession, unit: Unit): Promise<string[]> {
   const index = await findIndex(session, unit);
-  if (!index || index.valid) return null;
-  await session.query(`DROP INDEX CONCURRENTLY ${index.name}`);
-  return index.name;
+  const left = index ? (index.valid ? [] : [index.name]) : await unfinishedCopies(session, unit);
+  for (const name of left) await session.query(`DROP INDEX CONCURRENTLY IF EXISTS ${name}`);
+  return left;
+}
+
+/** https://www.postgresql.org/docs/17/sql-reindex.html#SQL-REINDEX-CONCURRENTLY: invalid, and named _ccnew or _ccold with a number behind. */
+async function unfinishedCopies(session: MigrationSession, unit: Unit): Promise<string[]> {
+  const node = nodeOf(unit);
+  if (!('ReindexStmt' in node) || !node.ReindexStmt.relation) return [];
+  const { schemaname, relname } = node.ReindexStmt.relation;
+  const rows = await session.query<{ name: string }>(
+    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+       FROM pg_class named
+       LEFT JOIN pg_index of ON of.indexrelid = named.oid
+       JOIN pg_class t ON t.oid = coalesce(of.indrelid, named.oid)
+       JOIN pg_index i ON i.indrelid IN (t.oid, t.reltoastrelid) AND NOT i.indisvalid
+       JOIN pg_class c ON c.oid = i.indexrelid AND c.relname ~ '_cc(new|old)[0-9]*$'
+       JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE named.oid = to_regclass($1)
+      ORDER BY 1`,
+    [qualified(schemaname, relname ?? '')],
+  );
+  return rows.map(({ name }) => name);
 }
 
 /** The index that a CREATE INDEX CONCURRENTLY builds, as the catalog has it. */

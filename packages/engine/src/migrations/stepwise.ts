@@ -4,7 +4,7 @@ import { excerpt, isAnswer, migrationFailed, type Sent } from './failure.ts';
 import type { Migration, TransactionMode } from './files.ts';
 import { insertRow, LEDGER_TABLE, type LedgerDecision, literal } from './ledger.ts';
 import type { Prepared } from './preflight.ts';
-import { dropInvalidIndex, findIndex, findOutcome, isRepeatable } from './recovery.ts';
+import { dropInvalidIndexes, findIndex, findOutcome, isRepeatable } from './recovery.ts';
 import { parseStatements } from './statements.ts';
 import { type ApplyContext, beginSql, resetSql, rollBack, withLockRetries } from './transaction.ts';
 import { toUnits, type Unit } from './units.ts';
@@ -210,8 +210,8 @@ function sentUnit(context: UnitContext, migration: Migration, unit: Unit): Sent 
 
 async function runSolo(context: UnitContext, migration: Migration, unit: Unit, index: number) {
   const { session, onRemark } = context;
-  const dropped = await dropInvalidIndex(session, unit);
-  if (dropped) onRemark?.(`${migration.id}: dropped the invalid index ${dropped}; it is built again`);
+  for (const name of await dropInvalidIndexes(session, unit))
+    onRemark?.(`${migration.id}: dropped the invalid index ${name}; it is built again`);
   await setProgress(session, migration.id, index, index);
   try {
     await session.script(unit.text);

@@ -14,8 +14,9 @@ export type Step =
 export type BackupStep =
   | { kind: 'write-backup'; id: string }
   | { kind: 'verify-backup'; id: string }
-  | { kind: 'copy-backup'; id: string; destination: string }
+  | { kind: 'copy-backup'; id: string; destinations: string[] }
   | { kind: 'prune-backups' }
+  | { kind: 'convert-dump'; file: string }
   | { kind: 'load-backup'; backup: string; database: string; bucket: string | null }
   | { kind: 'swap-database'; incoming: string; outgoing: string }
   | { kind: 'restore-objects'; backup: string }
@@ -61,9 +62,11 @@ export function describeStep(step: Step): string {
     case 'verify-backup':
       return 'Restore it once, beside the platform, and compare';
     case 'copy-backup':
-      return `Copy it to ${step.destination}`;
+      return `Copy it to ${step.destinations.join(', ')}`;
     case 'prune-backups':
       return 'Remove backups that the retention policy gives up';
+    case 'convert-dump':
+      return `Load ${step.file} into a PostgreSQL of its own, and read it out again`;
     case 'load-backup':
       return `Load ${step.backup} beside the live data, as database ${step.database}${step.bucket ? ` and bucket ${step.bucket}` : ''}, and compare`;
     case 'swap-database':

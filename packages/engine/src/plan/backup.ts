@@ -16,10 +16,23 @@ export function planBackup({ id, verify, copyTo, prune }: BackupGoal): Plan {
     steps: [
       { kind: 'write-backup', id },
       ...(verify ? [{ kind: 'verify-backup' as const, id }] : []),
-      ...copyTo.map((destination) => ({ kind: 'copy-backup' as const, id, destination })),
+      ...(copyTo.length > 0 ? [{ kind: 'copy-backup' as const, id, destinations: copyTo }] : []),
       ...(verify && prune ? [{ kind: 'prune-backups' as const }] : []),
     ],
     warnings: verify ? [] : ['not verified: nobody knows whether this backup can be restored'],
+    destructive: false,
+  };
+}
+
+/** What is left of a backup whose copies failed. Pure. */
+export function planCopies({ id, copyTo, prune }: Omit<BackupGoal, 'verify'>): Plan {
+  return {
+    goal: `copy ${id}`,
+    steps: [
+      ...(copyTo.length > 0 ? [{ kind: 'copy-backup' as const, id, destinations: copyTo }] : []),
+      ...(prune ? [{ kind: 'prune-backups' as const }] : []),
+    ],
+    warnings: [],
     destructive: false,
   };
 }

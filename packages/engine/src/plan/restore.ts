@@ -13,6 +13,8 @@ export interface RestoreGoal {
   incoming: string;
   outgoing: string;
   bucket: string;
+  /** What of the backup a person must know before. */
+  warnings?: string[];
 }
 
 /**
@@ -23,7 +25,7 @@ export function planRestore(observed: Observation, goal: RestoreGoal): Plan {
   return {
     goal: goalName(goal),
     steps: stepsOf(observed, goal),
-    warnings: warningsOf(goal),
+    warnings: [...warningsOf(goal), ...(goal.warnings ?? [])],
     destructive: true,
   };
 }
@@ -35,6 +37,28 @@ function stepsOf(observed: Observation, { backup, only, incoming, outgoing, buck
     { kind: 'load-backup', backup, database: incoming, bucket: only === 'database' ? null : bucket },
     ...replaceDatabase(observed, { incoming, outgoing }),
   ];
+}
+
+/** What comes before the plan where the file is pg_dump's: only when it was loaded once is it known what is in it. */
+export function planConversion(file: string): Plan {
+  return {
+    goal: `read ${file}`,
+    steps: [{ kind: 'convert-dump', file }],
+    warnings: [],
+    destructive: false,
+  };
+}
+
+/** The way back from a restore, or from the way back: exchanges the live database with one that was put aside. Pure. */
+export function planReturn(observed: Observation, names: { incoming: string; outgoing: string }): Plan {
+  return {
+    goal: `put database ${names.incoming} back`,
+    steps: replaceDatabase(observed, names),
+    warnings: [
+      `everything written since it was put aside is not in it; it stays in database ${names.outgoing} until ./operator.sh backup prune --previous`,
+    ],
+    destructive: true,
+  };
 }
 
 /** Stops what uses the database, swaps, migrates what is older than this engine, and starts again. Also the way back, with names exchanged. */
@@ -49,7 +73,9 @@ export function replaceDatabase(
     ...(application.length > 0 ? [{ kind: 'compose-stop' as const, services: application }] : []),
     { kind: 'swap-database', ...names },
     { kind: 'migrate', pending: null },
-    ...planStart(observed, { infrastructure: false, application: true }).steps,
+    ...planStart(observed, { infrastructure: false, application: true }).steps.filter(
+      ({ kind }) => application.length > 0 || kind !== 'probe', // without services nothing serves yet
+    ),
   ];
 }
 
@@ -62,6 +88,6 @@ function warningsOf({ only, outgoing }: RestoreGoal): string[] {
   if (only === 'objects') return [];
   if (only === 'config') return ['configuration that was changed since the backup is replaced'];
   return [
-    `everything written since the backup is not in it; it stays in database ${outgoing} until ./operator.sh backup prune`,
+    `everything written since the backup is not in it; it stays in database ${outgoing} until ./operator.sh backup prune --previous`,
   ];
 }

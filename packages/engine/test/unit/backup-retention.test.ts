@@ -1,7 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { expired, type Kept, type Retention } from '../../src/backup/retention.ts';
-import { checkCron, nextDue } from '../../src/backup/schedule.ts';
 
 const DAY = 86_400_000;
 const at = (text: string) => new Date(text);
@@ -77,35 +76,4 @@ describe('retention', () => {
       ),
     );
   });
-});
-
-describe('the schedule', () => {
-  const nightly = { cron: '30 3 * * *', jitterSeconds: 0 };
-
-  test('is due at its time, and after a pause once, however many were missed', () => {
-    expect(nextDue(nightly, at('2026-03-01T03:30:00Z'), 'kg')).toEqual(at('2026-03-02T03:30:00Z'));
-    // Down for a week: due since the first that was missed, and after that run again at the next time.
-    expect(nextDue(nightly, at('2026-03-01T03:30:10Z'), 'kg')).toEqual(at('2026-03-02T03:30:00Z'));
-    expect(nextDue(nightly, at('2026-03-09T12:00:00Z'), 'kg')).toEqual(at('2026-03-10T03:30:00Z'));
-  });
-
-  test('is put off by at most its jitter, always by as much, and differently elsewhere', () => {
-    const schedule = { cron: '0 * * * *', jitterSeconds: 600 };
-    const delays = ['a', 'b', 'c', 'd', 'e'].map((installation) => {
-      const due = nextDue(schedule, at('2026-03-01T00:10:00Z'), installation);
-      expect(nextDue(schedule, at('2026-03-01T00:10:00Z'), installation)).toEqual(due);
-      return (due?.getTime() ?? 0) - at('2026-03-01T01:00:00Z').getTime();
-    });
-    for (const delay of delays) expect(delay >= 0 && delay <= 600_000).toBe(true);
-    expect(new Set(delays).size).toBeGreaterThan(1);
-  });
-
-  test.each(['', '* * *', '99 * * * *', '0 0 0 * * *', 'every day'])(
-    '%p is refused with an example',
-    (cron) => {
-      expect(() => checkCron(cron)).toThrow(
-        expect.objectContaining({ code: 'SCHEDULE_INVALID', exitCode: 2 }),
-      );
-    },
-  );
 });

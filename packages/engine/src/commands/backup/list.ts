@@ -1,8 +1,9 @@
 import { type ListedBackup, listBackups } from '../../backup/catalog.ts';
-import { destinationsOf, localDestination } from '../../backup/installation.ts';
+import { placesOf } from '../../backup/installation.ts';
 import { megabytes } from '../../backup/make.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { table } from '../../cli/table.ts';
+import type { OperatorError } from '../../model/errors.ts';
 
 export default class BackupList extends OperatorCommand {
   static override summary = 'Show the backups there are, newest first';
@@ -10,12 +11,8 @@ export default class BackupList extends OperatorCommand {
 
   async run(): Promise<{ backups: ListedBackup[] }> {
     await this.parse(BackupList);
-    const destinations = await destinationsOf(this.context);
-    const local = localDestination(this.context);
-    const all = destinations.some(({ address }) => address === local.address)
-      ? destinations
-      : [local, ...destinations];
-    const backups = await listBackups(all);
+    const warn = (reason: OperatorError) => this.warning(reason.message);
+    const backups = await listBackups(await placesOf(this.context, warn), warn);
     if (backups.length === 0) this.answer('There is no backup yet: ./operator.sh backup');
     else {
       const now = this.context.clock.date().getTime();

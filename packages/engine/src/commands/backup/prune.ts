@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { megabytes } from '../../backup/make.ts';
-import { dropPrevious } from '../../backup/previous.ts';
-import { databasesBefore } from '../../backup/restore.ts';
+import { siteOf } from '../../backup/site.ts';
 import { expiredBackups, pruneBackups } from '../../backup/steps.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { askText } from '../../cli/prompts.ts';
@@ -21,8 +20,9 @@ export default class BackupPrune extends OperatorCommand {
 
   async run(): Promise<{ backups: string[]; databases: string[]; removed: boolean }> {
     const { flags } = await this.parse(BackupPrune);
+    const site = siteOf(this.context);
     const backups = await expiredBackups(this.context);
-    const previous = flags.previous ? await databasesBefore(await this.context.databaseSettings()) : [];
+    const previous = flags.previous ? await site.previous() : [];
     const databases = previous.map(({ name }) => name);
     for (const id of backups) this.answer(`backup    ${id}`);
     for (const { name, bytes } of previous) this.answer(`database  ${name}  ${megabytes(bytes)}`);
@@ -37,7 +37,7 @@ export default class BackupPrune extends OperatorCommand {
         hint: 'give --yes',
       });
     await pruneBackups(this.context);
-    for (const name of databases) await dropPrevious(this.context, name);
+    for (const name of databases) await site.dropPrevious(name);
     this.answer('Removed.');
     return { backups, databases, removed: true };
   }

@@ -3,7 +3,8 @@ import { type BackupSettings, changeBackupSettings, readBackupSettings } from '.
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { commandActor } from '../../config/actor.ts';
 
-const count = (description: string) => Flags.integer({ description, min: 0, max: 1000, exclusive: ['off'] });
+const count = (description: string) =>
+  Flags.integer({ description, helpValue: 'N', min: 0, max: 1000, exclusive: ['off'] });
 
 export default class BackupRetention extends OperatorCommand {
   static override summary = 'Which backups are kept: show or set';

@@ -1,20 +1,26 @@
+import { stat } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
+import type { Secret } from '@kg-operator/config';
 import { Args, Flags } from '@oclif/core';
-import { directoryDestination } from '../../../backup/destination.ts';
+import { existing } from '../../../backup/destination.ts';
+import { addDestination } from '../../../backup/destinations.ts';
+import { openDestination } from '../../../backup/installation.ts';
 import { s3Destination } from '../../../backup/s3.ts';
-import { changeBackupSettings, type DestinationSettings } from '../../../backup/settings.ts';
+import type { DestinationSettings } from '../../../backup/settings.ts';
 import { tryDestination } from '../../../backup/try-destination.ts';
 import { ConfigCommand } from '../../../cli/config-command.ts';
 import { askSecret, asValidation } from '../../../cli/prompts.ts';
 import { givenSecret, mustBeGiven, secretFlags, secretSource } from '../../../cli/secret-input.ts';
-import { commandActor } from '../../../config/actor.ts';
 import { checkBaseUrl } from '../../../config/ai-provider.ts';
-import { checkApiKey, setApiKey } from '../../../config/api-key.ts';
+import { checkApiKey } from '../../../config/api-key.ts';
 import { EXIT, OperatorError } from '../../../model/errors.ts';
+import type { RunContext } from '../../../run/context.ts';
 
 export default class BackupDestinationAdd extends ConfigCommand {
   static override summary =
-    'Keep copies of backups in another place as well: a folder, or a bucket of any S3 server';
-  static override description = 'A file is written, read and removed there before it is stored.';
+    'Copy every backup to another place as well: a folder, or a bucket of any S3 server';
+  static override description =
+    'A file is written, read and removed there before it is stored. Backups of before are not copied.';
   static override examples = [
     '<%= config.bin %> backup destination add disk --directory /mnt/backups',
     'KG_BACKUP_SECRET_KEY=… <%= config.bin %> backup destination add offsite --s3 https://s3.example.org --bucket kg-backups --access-key-id AKIA…',
@@ -31,10 +37,14 @@ export default class BackupDestinationAdd extends ConfigCommand {
       helpValue: 'URL',
       dependsOn: ['bucket', 'access-key-id'],
     }),
-    bucket: Flags.string({ description: 'its bucket' }),
-    prefix: Flags.string({ description: 'what names of files begin with, such as kg/', default: '' }),
-    region: Flags.string({ description: 'its region', default: 'us-east-1' }),
-    'access-key-id': Flags.string({ description: 'the access key' }),
+    bucket: Flags.string({ description: 'its bucket', helpValue: 'NAME' }),
+    prefix: Flags.string({
+      description: 'what names of files begin with, such as kg/',
+      helpValue: 'TEXT',
+      default: '',
+    }),
+    region: Flags.string({ description: 'its region', helpValue: 'NAME', default: 'us-east-1' }),
+    'access-key-id': Flags.string({ description: 'the access key', helpValue: 'ID' }),
     ...secretFlags('secret key', 'key'),
   };
 
@@ -43,44 +53,67 @@ export default class BackupDestinationAdd extends ConfigCommand {
     const { name } = args;
     if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(name) || name === 'local') throw badName(name);
     const db = await this.database();
-    let destination: DestinationSettings;
-    if (flags.directory) {
-      destination = { name, type: 'directory', path: flags.directory };
-      await tryDestination(directoryDestination(name, flags.directory));
-    } else if (flags.s3) {
-      checkBaseUrl(flags.s3);
-      const { bucket = '', 'access-key-id': accessKeyId = '', region, prefix } = flags;
-      destination = { name, type: 's3', endpoint: flags.s3, region, bucket, prefix, accessKeyId };
-      const source = secretSource('secret key', 'KG_BACKUP_SECRET_KEY', flags);
-      const given = await givenSecret(source);
-      if (!given && !this.interactive) throw mustBeGiven(source);
-      const key =
-        given?.secret ?? (await askSecret(`Secret key of ${accessKeyId}`, asValidation(checkApiKey)));
-      await tryDestination(s3Destination(name, { ...destination, secretAccessKey: key }, prefix));
-      await setApiKey(db, {
-        provider: `backup/${name}`,
-        key,
-        encryptionKey: this.encryptionKey,
-        actor: commandActor(),
-      });
-    } else {
-      throw new OperatorError('USAGE', 'give --directory PATH or --s3 URL', {
-        exitCode: EXIT.usage,
-        hint: 'see ./operator.sh backup destination add --help',
-      });
-    }
-    const { changed } = await changeBackupSettings(
-      db,
-      { actor: commandActor() },
-      'destinations',
-      (settings) => ({
-        ...settings,
-        destinations: [...settings.destinations.filter((other) => other.name !== name), destination],
-      }),
+    const destination = destinationOf(name, flags);
+    const key = destination.type === 's3' ? await this.#secretKey(destination, flags) : null;
+    if (destination.type === 'directory') await assertLasting(this.context, destination.path);
+    await tryDestination(
+      key && destination.type === 's3'
+        ? s3Destination(name, { ...destination, secretAccessKey: key }, destination.prefix)
+        : await openDestination(this.context, destination),
     );
+    const { actor, encryptionKey } = this;
+    const { changed } = await addDestination(db, { destination, key, encryptionKey, actor });
     this.report(changed, `Backups go to ${name}, too`);
     return { destination, changed };
   }
+
+  async #secretKey(
+    { accessKeyId }: { accessKeyId: string },
+    flags: Parameters<typeof secretSource>[2],
+  ): Promise<Secret> {
+    const source = secretSource('secret key', 'KG_BACKUP_SECRET_KEY', flags);
+    const given = await givenSecret(source);
+    if (!given && !this.interactive) throw mustBeGiven(source);
+    return given?.secret ?? (await askSecret(`Secret key of ${accessKeyId}`, asValidation(checkApiKey)));
+  }
+}
+
+interface DestinationFlags {
+  directory: string | undefined;
+  s3: string | undefined;
+  bucket: string | undefined;
+  'access-key-id': string | undefined;
+  region: string;
+  prefix: string;
+}
+
+function destinationOf(name: string, flags: DestinationFlags): DestinationSettings {
+  const { directory, s3, bucket = '', 'access-key-id': accessKeyId = '', region, prefix } = flags;
+  if (directory) return { name, type: 'directory', path: directory };
+  if (!s3) {
+    throw new OperatorError('USAGE', 'give --directory PATH or --s3 URL', {
+      exitCode: EXIT.usage,
+      hint: 'see ./operator.sh backup destination add --help',
+    });
+  }
+  checkBaseUrl(s3);
+  return { name, type: 's3', endpoint: s3, region, bucket, prefix, accessKeyId };
+}
+
+/** In the operator's container, a folder that is neither the installation's nor mounted ends with the container. */
+async function assertLasting({ settings }: RunContext, path: string): Promise<void> {
+  if (settings.mode !== 'containers' || !isAbsolute(path)) return;
+  const device = async (of: string) => (await stat(of)).dev;
+  const [own, ...passing] = await Promise.all([device(await existing(path)), device('/'), device('/tmp')]);
+  if (!passing.includes(own)) return;
+  throw new OperatorError(
+    'DESTINATION_UNUSABLE',
+    `the operator's container does not see ${path} of the host`,
+    {
+      exitCode: EXIT.precondition,
+      hint: 'name a folder beneath the installation, or mount it at the same path into service operator in docker-compose.override.yml',
+    },
+  );
 }
 
 function badName(name: string): OperatorError {

@@ -1,8 +1,8 @@
-import { Secret } from '@kg-operator/config';
 import { recipientOf } from '../../../backup/age.ts';
 import { type BackupSettings, changeBackupSettings, readBackupSettings } from '../../../backup/settings.ts';
 import { OperatorCommand } from '../../../cli/base-command.ts';
 import { askSecret } from '../../../cli/prompts.ts';
+import { keyIn } from '../../../cli/recovery-kit.ts';
 import { givenSecret, mustBeGiven, secretFlags, secretSource } from '../../../cli/secret-input.ts';
 import { commandActor } from '../../../config/actor.ts';
 import { EXIT, OperatorError } from '../../../model/errors.ts';
@@ -43,13 +43,4 @@ export default class BackupKitConfirm extends OperatorCommand {
     this.answer('The recovery kit is confirmed.');
     return { kit: confirmed };
   }
-}
-
-/** The key's line of a kit file, or the text itself. */
-function keyIn(text: Secret): Secret {
-  const line = text
-    .reveal()
-    .split('\n')
-    .find((candidate) => candidate.trim().toUpperCase().startsWith('AGE-SECRET-KEY-1'));
-  return new Secret((line ?? text.reveal()).trim().toUpperCase());
 }

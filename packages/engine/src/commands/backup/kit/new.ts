@@ -1,11 +1,10 @@
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import type { Secret } from '@kg-operator/config';
 import { Flags } from '@oclif/core';
-import { newIdentity } from '../../../backup/age.ts';
-import { type BackupSettings, changeBackupSettings, readBackupSettings } from '../../../backup/settings.ts';
+import { type BackupSettings, readBackupSettings } from '../../../backup/settings.ts';
 import { OperatorCommand } from '../../../cli/base-command.ts';
-import { askSecret } from '../../../cli/prompts.ts';
-import { commandActor } from '../../../config/actor.ts';
+import { askForKit, newKit, showKit, storeKit } from '../../../cli/recovery-kit.ts';
 import { EXIT, messageOf, OperatorError } from '../../../model/errors.ts';
 
 export default class BackupKitNew extends OperatorCommand {
@@ -48,33 +47,21 @@ export default class BackupKitNew extends OperatorCommand {
           hint: '--export FILE',
         },
       );
-    const { identity, recipient } = await newIdentity();
-    const at = this.context.clock.date().toISOString();
-    const text = [
-      `# Recovery kit of ${this.context.settings.project}, ${at}. It opens every backup made from then on.`,
-      '# Keep it away from this host. Restore: ./operator.sh restore FILE --kit-file THIS; by hand: age -d -i THIS BACKUP | tar t',
-      `# public key: ${recipient}`,
-      identity.reveal(),
-      '',
-    ].join('\n');
-    let confirmedAt: string | null = null;
-    if (flags.export) await writeNew(resolve(flags.export), text);
+    const made = await newKit(this.context);
+    if (flags.export) await writeNew(resolve(flags.export), made.text);
     else {
-      process.stderr.write(
-        `\n${text}\nWrite it down or print it now: it is not stored, and not shown again.\n\n`,
-      );
-      if (this.interactive) {
-        await askSecret(
-          'Type or paste the line that begins with AGE-SECRET-KEY-1, from your copy',
-          (again) => again.reveal().trim().toUpperCase() === identity.reveal() || 'that is not it',
-        );
-        confirmedAt = at;
-      }
+      showKit(made);
+      if (this.interactive) await askForKit(made);
     }
-    const kit = { recipient, createdAt: at, confirmedAt };
-    await changeBackupSettings(db, { actor: commandActor() }, 'kit', (settings) => ({ ...settings, kit }));
+    const kit = await storeKit(this.context, made, { confirmed: !flags.export && this.interactive }).catch(
+      async (error) => {
+        // A kit that no backup will be made for must not be taken for one.
+        if (flags.export) await rm(resolve(flags.export), { force: true });
+        throw error;
+      },
+    );
     this.answer(
-      confirmedAt ? 'The recovery kit is confirmed.' : 'The recovery kit is made, and not confirmed yet.',
+      kit.confirmedAt ? 'The recovery kit is confirmed.' : 'The recovery kit is made, and not confirmed yet.',
     );
     if (flags.export)
       this.say(
@@ -84,11 +71,11 @@ export default class BackupKitNew extends OperatorCommand {
   }
 }
 
-async function writeNew(path: string, text: string): Promise<void> {
+async function writeNew(path: string, text: Secret): Promise<void> {
   try {
     const file = await open(path, 'wx', 0o600);
     try {
-      await file.writeFile(text);
+      await file.writeFile(text.reveal());
       await file.sync();
     } finally {
       await file.close();
