@@ -166,8 +166,8 @@ describe('docs/migrations.md', () => {
   });
 });
 
-describe('docs/adr/0005-releases.md', () => {
-  const docs = read('docs/adr/0005-releases.md');
+describe('docs/adr/0006-releases.md', () => {
+  const docs = read('docs/adr/0006-releases.md');
 
   test('lists every rule of release lint, and no other', () => {
     const rows = Object.entries(RELEASE_RULES).map(([rule, finds]) => `| \`${rule}\` | ${finds} |`);

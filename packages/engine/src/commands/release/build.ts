@@ -12,7 +12,7 @@ import { readInput } from '../../release/published.ts';
 export default class ReleaseBuild extends OperatorCommand {
   static override summary = 'Write the release.json of a version, for a pipeline that publishes';
   static override description =
-    'The same input gives the same bytes. A release.json that is there already must be the same. docs/adr/0005-releases.md';
+    'The same input gives the same bytes. A release.json that is there already must be the same. docs/adr/0006-releases.md';
   static override examples = [
     '<%= config.bin %> release build out 1.2.0 --images digests.json --policy release-policy.json --created-at 2026-11-23T12:00:00Z',
   ];

@@ -16,7 +16,7 @@ export default class ReleaseLint extends OperatorCommand {
   static override summary =
     'Find what would harm installations in a folder of releases, before it is published';
   static override description =
-    'Replays the path solver from every published version to the newest of every channel. Exit 0: nothing found; 3: something. docs/adr/0005-releases.md lists the rules.';
+    'Replays the path solver from every published version to the newest of every channel. Exit 0: nothing found; 3: something. docs/adr/0006-releases.md lists the rules.';
   static override examples = [
     '<%= config.bin %> release lint out --previous published/channels.json --dir schema/migrations',
     '<%= config.bin %> release lint out --signatures --json',
