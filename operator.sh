@@ -2,16 +2,16 @@
 # The host side of kg-operator: settings, secrets, Compose's environment; the engine in the container `operator` does the rest. #| is the help.
 #| kg-operator: a knowledge-graph platform from an empty Docker host to a login page, and on from there.
 #| Usage: ./operator.sh COMMAND [FLAGS]    Flags everywhere: --json --yes --no-input --quiet --help
-#|   up [--dev]             everything: secrets, images, infrastructure, schema, configuration, application
+#|   up [--dev]             everything: secrets, images, infrastructure, schema, configuration (--restore FILE: from a backup), application
 #|   init [--dev]           layer 1: write .env (secrets, once) and a first .operator.conf
 #|   migrate                layer 2: apply schema migrations
 #|   config TOPIC         layer 3: admin, ai-provider, embedding, api-key, garage, set, get, unset, show, validate, history, undo, import, export
 #|   start [--infra-only|--app-only] [--dry-run]    layer 4: start in layer order; a lower layer must be complete
 #|   stop, restart [SERVICE...]    stop in reverse order, data stays (--keep-infra: the application only); restart the named services
 #|   rotate SECRET          renew encryption-key | oauth-key | postgres-password | garage-secret on the running platform; again: goes on
-#|   status, versions       the four layers, every service, what to do next; what runs and what it was made from
-#|   logs [-f] [SERVICE]    what the services say (flags of docker compose logs)
-#|   psql, shell [SERVICE]  a prompt in the database; a shell in a container (default: operator)
+#|   backup, restore        save everything, encrypted, and restore it once to prove it; put a backup in the place of the live data
+#|   status, versions       the four layers, every service, backups, what to do next; what runs and what it was made from
+#|   logs, psql, shell [SERVICE]    what the services say (flags of docker compose logs); a prompt in the database; a shell (default: operator)
 #|   teardown [--volumes]   remove the containers (y/N, --yes); --volumes: destroy the data too (the project's name typed, or --confirm NAME)
 #|   env, help, version     Compose's variables, as in eval "$(./operator.sh env)"; docker compose ps. The three want no Docker
 #| Examples: ./operator.sh up --dev --yes; ./operator.sh config ai-provider openai && ./operator.sh start

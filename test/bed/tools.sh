@@ -2,8 +2,8 @@
 # The Debian packages that tests use. Only on a machine with apt and as root; elsewhere it says what they are.
 . "$(dirname "$0")/lib.sh"
 
-packages=(age bsdutils busybox ca-certificates chromium curl dash file git iproute2 iptables jq mmdebstrap openssl procps
-  runc shellcheck tmux unzip util-linux zip)
+packages=(age bsdutils busybox ca-certificates chromium curl dash file git iproute2 iptables jq minisign mmdebstrap openssl procps
+  runc shellcheck tmux unzip util-linux zip zstd)
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
   apt_install "${packages[@]}"
   say 'tools present'

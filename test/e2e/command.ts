@@ -99,8 +99,8 @@ export async function dockerLines(...args: string[]): Promise<string[]> {
 export interface Answer {
   /** What the prompt says; matched in what was printed since the answer before. */
   prompt: RegExp;
-  /** What is typed, Enter included where it is wanted. */
-  type: string;
+  /** What is typed, Enter included where it is wanted; or made of everything that was shown. */
+  type: string | ((shown: string) => string);
 }
 
 const FIRST_PROMPT_SECONDS = 400; // images may have to be built before it
@@ -137,7 +137,7 @@ export async function onTerminal(
     });
     if (there !== 'prompt') throw new Error(`ended before the prompt ${prompt}\n${running.output.stdout}`);
     from = running.output.stdout.length;
-    running.type(type);
+    running.type(typeof type === 'string' ? type : type(running.output.stdout));
   }
   return running.done;
 }

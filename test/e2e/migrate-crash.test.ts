@@ -8,6 +8,7 @@ import { freePort } from '../../packages/engine/test/installed-package.ts';
 import { begin, docker, expectCode, type Result, run } from './command.ts';
 import { ensureImage, REPOSITORY } from './images.ts';
 import { writeManyMigrations } from './many-migrations.ts';
+import { randomNumbers } from './random.ts';
 import { until } from './wait.ts';
 
 const POINTS = process.env.KG_TEST_FULL === '1' ? 200 : 12;
@@ -96,17 +97,6 @@ async function assertEachOnce(database: string): Promise<void> {
     await psql(database, "SELECT count(*) FROM kg_operator.schema_migrations WHERE state = 'applied'"),
   ).toBe('100');
   expect(await psql(database, 'SELECT count(*) FROM pg_index WHERE NOT indisvalid')).toBe('0');
-}
-
-/** Mulberry32, so that a failure can be repeated: https://github.com/bryc/code/blob/master/jshash/PRNGs.md#mulberry32 */
-function randomNumbers(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 const KILLS = {

@@ -26,7 +26,12 @@ export async function startPostgres(image: string): Promise<PostgresServer> {
   );
   const port = Number((await docker('port', name, '5432/tcp')).split('\n')[0]?.split(':')[1]);
   const settings = { host: '127.0.0.1', port, user: 'kg', database: 'kg', password: new Secret(password) };
-  await until('PostgreSQL answers', () => execute(settings, 'SELECT 1').then(() => true));
+  try {
+    await until('PostgreSQL answers', () => execute(settings, 'SELECT 1').then(() => true), { seconds: 120 });
+  } catch (error) {
+    await docker('rm', '-f', name);
+    throw error;
+  }
   return {
     settings,
     async createDatabase() {

@@ -48,7 +48,7 @@ describe.each(SHELLS)('the script under %s', (name, shell) => {
     const help = await install.run(['help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
     for (const args of [[], ['--help'], ['-h']]) expect((await install.run(args)).stdout).toBe(help.stdout);
-    for (const command of 'up init start stop restart status versions logs psql shell migrate config teardown env help version'.split(
+    for (const command of 'up init start stop restart backup restore status versions logs psql shell migrate config teardown env help version'.split(
       ' ',
     )) {
       expect(help.stdout).toMatch(new RegExp(`^  ([a-z, ]+, )?${command}\\b`, 'm'));

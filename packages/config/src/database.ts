@@ -100,6 +100,8 @@ export function openDatabase(
     const connections = new pg.Pool({ ...poolConfig(known), ...pool });
     // An idle connection that the server closes is replaced by the pool at the next query; without a listener it would end the process.
     connections.on('error', () => undefined);
+    // The same of one that is in use: the query under way fails, or the next one.
+    connections.on('connect', (client) => client.on('error', () => undefined));
     return connections;
   };
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: connect }) });

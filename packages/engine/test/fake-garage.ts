@@ -1,4 +1,4 @@
-import type { GarageAdmin } from '../src/adapters/garage.ts';
+import type { BucketSettings, GarageAdmin, GarageNode } from '../src/adapters/garage.ts';
 
 type Method = keyof GarageAdmin;
 
@@ -9,6 +9,8 @@ export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after'
     role: false,
     keys: new Map<string, { name: string; secret: string }>(),
     buckets: new Map<string, Set<string>>(),
+    settings: new Map<string, Pick<BucketSettings, 'website' | 'quotas'>>(),
+    disk: { available: 1e12, total: 2e12 } as GarageNode['disk'],
     writes: 0,
   };
   let failing = options.failAt;
@@ -38,6 +40,7 @@ export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after'
             isUp: true,
             zone: state.role ? 'local' : null,
             capacity: state.role ? 1e12 : null,
+            disk: state.disk,
           },
         ],
       })),
@@ -69,6 +72,36 @@ export function fakeGarage(options: { failAt?: Method; when?: 'before' | 'after'
         state.buckets.set(alias, new Set());
         state.writes += 1;
         return { id: `id-${alias}` };
+      }),
+    bucketSettings: (alias) =>
+      call('bucketSettings', () =>
+        state.buckets.has(alias)
+          ? {
+              globalAliases: [alias],
+              ...(state.settings.get(alias) ?? {
+                website: null,
+                quotas: { maxSize: null, maxObjects: null },
+              }),
+              keys: keysOf(alias).map(({ accessKeyId, ...permissions }) => ({
+                accessKeyId,
+                name: state.keys.get(accessKeyId)?.name ?? '',
+                permissions,
+                localAliases: [],
+              })),
+            }
+          : null,
+      ),
+    setBucket: (bucketId, { website, quotas }) =>
+      call('setBucket', () => {
+        state.settings.set(bucketId.slice(3), { website, quotas });
+        state.writes += 1;
+      }),
+    listBuckets: () =>
+      call('listBuckets', () => [...state.buckets.keys()].map((alias) => ({ id: `id-${alias}`, alias }))),
+    deleteBucket: (id) =>
+      call('deleteBucket', () => {
+        state.buckets.delete(id.slice(3));
+        state.writes += 1;
       }),
     allowKey: (bucketId, accessKeyId) =>
       call('allowKey', () => {

@@ -4,10 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 export interface Clock {
   /** Milliseconds from an arbitrary start, never going back. */
   now(): number;
+  /** What the wall clock says. */
+  date(): Date;
   sleep(milliseconds: number): Promise<void>;
 }
 
 export const systemClock: Clock = {
   now: () => performance.now(),
+  date: () => new Date(),
   sleep: (milliseconds) => sleep(milliseconds),
 };

@@ -1,4 +1,6 @@
+import { buffer } from 'node:stream/consumers';
 import Docker from 'dockerode';
+import { type Disk, parseDf } from '../model/disk.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import type { ContainerObservation } from '../model/observation.ts';
 
@@ -6,6 +8,8 @@ import type { ContainerObservation } from '../model/observation.ts';
 export interface ContainerRuntime {
   /** Every container of a compose project, running or not. @throws OperatorError DOCKER_UNREACHABLE */
   listContainers(project: string): Promise<ContainerObservation[]>;
+  /** The disk that a path inside a running container is on, by its own `df`; null where that gives no answer. */
+  diskIn(container: string, path: string): Promise<Disk | null>;
 }
 
 /** Docker over its socket (`DOCKER_HOST`, or the default one); dockerode negotiates nothing and sends no API version, so any engine answers. */
@@ -24,6 +28,17 @@ export function dockerRuntime(docker = new Docker()): ContainerRuntime {
           hint: 'start Docker, or point DOCKER_HOST at it',
           cause: error,
         });
+      }
+    },
+    async diskIn(container, path) {
+      try {
+        const exec = await docker
+          .getContainer(container)
+          .exec({ Cmd: ['df', '-kP', path], AttachStdout: true, AttachStderr: true });
+        const output = await buffer(await exec.start({}));
+        return parseDf(output.toString('latin1'));
+      } catch {
+        return null; // only an estimate is lost: a disk that is full is noticed where it is written to
       }
     },
   };

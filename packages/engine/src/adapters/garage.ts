@@ -17,7 +17,15 @@ export interface GarageAdmin {
   /** The bucket with this global alias and the keys allowed on it, or null. */
   findBucket(alias: string): Promise<GarageBucket | null>;
   createBucket(alias: string): Promise<{ id: string }>;
+  /** What the bucket with this global alias is set to, or null. */
+  bucketSettings(alias: string): Promise<BucketSettings | null>;
+  /** Sets website and quotas; aliases and keys are not changed. */
+  setBucket(bucketId: string, settings: Pick<BucketSettings, 'website' | 'quotas'>): Promise<void>;
   allowKey(bucketId: string, accessKeyId: string): Promise<void>;
+  /** Every bucket that has a global alias. */
+  listBuckets(): Promise<{ id: string; alias: string }[]>;
+  /** Only an empty one. */
+  deleteBucket(bucketId: string): Promise<void>;
 }
 
 export interface GarageNode {
@@ -28,6 +36,23 @@ export interface GarageNode {
   zone: string | null;
   /** Bytes; null without a role, or as a gateway. */
   capacity: number | null;
+  /** Bytes of the file system that objects are on; null where Garage does not tell. */
+  disk: { available: number; total: number } | null;
+}
+
+/** What a bucket is set to. */
+export interface BucketSettings {
+  globalAliases: string[];
+  /** Null: it is no website. */
+  website: { indexDocument: string; errorDocument: string | null } | null;
+  /** Null: no limit. Bytes. */
+  quotas: { maxSize: number | null; maxObjects: number | null };
+  keys: {
+    accessKeyId: string;
+    name: string;
+    permissions: { read: boolean; write: boolean; owner: boolean };
+    localAliases: string[];
+  }[];
 }
 
 export interface GarageBucket {
@@ -39,13 +64,27 @@ export interface GarageBucket {
 
 interface StatusResponse {
   layoutVersion: number;
-  nodes: { id: string; isUp: boolean; role?: { zone: string; capacity: number | null } | null }[];
+  nodes: {
+    id: string;
+    isUp: boolean;
+    role?: { zone: string; capacity: number | null } | null;
+    dataPartition?: { available: number; total: number } | null;
+  }[];
 }
 interface BucketResponse {
   id: string;
-  keys: { accessKeyId: string; permissions: { read: boolean; write: boolean; owner: boolean } }[];
+  keys: {
+    accessKeyId: string;
+    name: string;
+    permissions: { read: boolean; write: boolean; owner: boolean };
+    bucketLocalAliases?: string[];
+  }[];
   objects: number;
   bytes: number;
+  globalAliases: string[];
+  websiteAccess: boolean;
+  websiteConfig?: { indexDocument: string; errorDocument?: string | null } | null;
+  quotas: { maxSize: number | null; maxObjects: number | null };
 }
 
 /** Garage does not accept our token. */
@@ -99,12 +138,13 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
   return {
     async clusterStatus() {
       const status = await must<StatusResponse>('GET', 'GetClusterStatus');
-      const nodes = status.nodes.map(({ id, isUp, role }) => ({
+      const nodes = status.nodes.map(({ id, isUp, role, dataPartition }) => ({
         id,
         isUp,
         hasRole: role !== null && role !== undefined,
         zone: role?.zone ?? null,
         capacity: role?.capacity ?? null,
+        disk: dataPartition ?? null,
       }));
       return { layoutVersion: status.layoutVersion, nodes };
     },
@@ -138,6 +178,19 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
     async createBucket(alias) {
       return must<{ id: string }>('POST', 'CreateBucket', { globalAlias: alias });
     },
+    async bucketSettings(alias) {
+      const bucket = await call<BucketResponse>(
+        'GET',
+        `GetBucketInfo?globalAlias=${encodeURIComponent(alias)}`,
+      );
+      return bucket && settingsOf(bucket);
+    },
+    async setBucket(bucketId, { website, quotas }) {
+      await must('POST', `UpdateBucket?id=${encodeURIComponent(bucketId)}`, {
+        websiteAccess: { enabled: website !== null, ...website },
+        quotas,
+      });
+    },
     async allowKey(bucketId, accessKeyId) {
       await must('POST', 'AllowBucketKey', {
         bucketId,
@@ -145,6 +198,35 @@ export function garageAdmin(baseUrl: string, token: Secret): GarageAdmin {
         permissions: { read: true, write: true, owner: false },
       });
     },
+    async listBuckets() {
+      const buckets = await must<{ id: string; globalAliases: string[] }[]>('GET', 'ListBuckets');
+      return buckets.flatMap(({ id, globalAliases }) => globalAliases.map((alias) => ({ id, alias })));
+    },
+    async deleteBucket(bucketId) {
+      // Answers `null`, and 404 when it is gone already: both are what was wanted.
+      await call('POST', `DeleteBucket?id=${encodeURIComponent(bucketId)}`);
+    },
+  };
+}
+
+function settingsOf({
+  globalAliases,
+  websiteAccess,
+  websiteConfig,
+  quotas,
+  keys,
+}: BucketResponse): BucketSettings {
+  const { indexDocument = 'index.html', errorDocument = null } = websiteConfig ?? {};
+  return {
+    globalAliases,
+    website: websiteAccess ? { indexDocument, errorDocument } : null,
+    quotas: { maxSize: quotas.maxSize ?? null, maxObjects: quotas.maxObjects ?? null },
+    keys: keys.map(({ accessKeyId, name, permissions, bucketLocalAliases = [] }) => ({
+      accessKeyId,
+      name,
+      permissions,
+      localAliases: bucketLocalAliases,
+    })),
   };
 }
 

@@ -31,6 +31,7 @@ export function hostRuntime(find: () => Promise<RunningProcess | null>): Contain
         },
       ];
     },
+    diskIn: async () => null,
   };
 }
 

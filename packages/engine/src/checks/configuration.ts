@@ -13,11 +13,12 @@ import {
   WrongEncryptionKey,
 } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
+import { type BackupSettings, destinationOf, readBackupSettings } from '../backup/settings.ts';
 import { listUsers, type UserSummary } from '../config/admin.ts';
 import { type AiProviderSettings, listAiProviders, mergeAiSettings } from '../config/ai-provider.ts';
 import { type ApiKeySummary, describeApiKeys, usesOfKeys } from '../config/api-key.ts';
 import { countUnfit, type EmbeddingSettings, listEmbeddings, mergeEmbedding } from '../config/embedding.ts';
-import { type SettingView, viewSettings } from '../config/settings.ts';
+import { isOtherTopic, type SettingView, viewSettings } from '../config/settings.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import type { ConfigFinding } from '../model/observation.ts';
 
@@ -42,6 +43,8 @@ export interface ConfigReport {
   objectStore: ObjectStoreSettings | null;
   apiKeys: ApiKeySummary[];
   settings: SettingView[];
+  /** Where backups go, how many are kept, and when they are made; the credentials are among `apiKeys`. */
+  backup: BackupSettings;
 }
 
 /**
@@ -74,7 +77,7 @@ export async function examineConfiguration(
         ...embeddingProviders.flatMap(embeddingFindings),
         ...(await embeddingsFindings(db, embeddingProviders)),
         ...(store === null ? [] : storeFindings(store)),
-        ...rows.filter(({ key }) => key !== 'object_store').flatMap(settingFindings),
+        ...rows.filter(({ key }) => !isOtherTopic(key)).flatMap(settingFindings),
       ];
       return {
         ready: findings.length === 0,
@@ -88,6 +91,7 @@ export async function examineConfiguration(
         objectStore: store as ObjectStoreSettings | null,
         apiKeys: await describeApiKeys(db, credentials.checks),
         settings: viewSettings(rows),
+        backup: await readBackupSettings(db),
       };
     });
 }
@@ -96,6 +100,13 @@ const FIXES: Record<string, string> = {
   garage: './operator.sh config garage',
   [PREVIOUS_SIGNING_KEY]: './operator.sh rotate oauth-key',
 };
+
+function fixOf(row: string): string {
+  const destination = destinationOf(row);
+  return destination === null
+    ? `./operator.sh config api-key ${row}`
+    : `./operator.sh backup destination add ${destination}`;
+}
 
 /** Opens every stored credential. A key that is missing, or another one, is one finding, not one for each credential. */
 export async function checkCredentials(
@@ -113,7 +124,7 @@ export async function checkCredentials(
       .filter(({ ok }) => !ok)
       .map(({ row, reason }) => ({
         problem: `the stored credential "${row}" can't be decrypted: ${reason}`,
-        fix: FIXES[row] ?? `./operator.sh config api-key ${row}`,
+        fix: FIXES[row] ?? fixOf(row),
       }));
     return { findings, checks };
   } catch (error) {

@@ -1,5 +1,6 @@
 import type { ConfigItem } from '@kg-operator/config';
 import type { Observation, ServiceObservation } from '../model/observation.ts';
+import type { BackupStatus } from './backup.ts';
 import { assessLayers, type LayerStatus, nextCommands } from './layers.ts';
 
 interface ServiceStatus {
@@ -22,11 +23,18 @@ export interface StatusReport {
   layers: LayerStatus[];
   configuration: ConfigItem[];
   services: ServiceStatus[];
+  /** It makes no layer less ready. */
+  backup: BackupStatus;
   next: string[];
 }
 
 /** What `status` answers; schema/json/status.schema.json describes it. Pure. */
-export function reportOf(observed: Observation, engine: string, url: string): StatusReport {
+export function reportOf(
+  observed: Observation,
+  backup: BackupStatus,
+  engine: string,
+  url: string,
+): StatusReport {
   const layers = assessLayers(observed);
   return {
     project: observed.project,
@@ -38,6 +46,7 @@ export function reportOf(observed: Observation, engine: string, url: string): St
     services: observed.services
       .filter(({ oneShot, containers }) => !oneShot || containers.length > 0)
       .map(serviceStatus),
+    backup,
     next: nextCommands(observed, layers),
   };
 }

@@ -4,6 +4,7 @@ import type { OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import { runPlan } from '../run/run-plan.ts';
+import { interrupted } from '../run/wait.ts';
 import { createContext } from './context.ts';
 import { errorDocument, toOperatorError } from './errors.ts';
 import { nameProgram, nameProgramIn } from './program.ts';
@@ -177,6 +178,7 @@ export abstract class OperatorCommand extends Command {
     if (this.#abort.signal.aborted) process.exit(code);
     process.exitCode = code;
     this.say(this.interruptRemark);
-    this.#abort.abort();
+    // The reason is what waits and streams throw, so that it is not taken for a failure of theirs.
+    this.#abort.abort(interrupted());
   }
 }

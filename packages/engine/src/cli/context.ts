@@ -38,6 +38,14 @@ export function createContext(
     observeDatabase: async () => observeDatabase(await access.settings(), encryptionKeyIfAny(settings)),
     openSession: async () => openSession(await access.settings()),
     databaseSettings: () => access.settings(),
+    databaseFolder: access.folder && {
+      assertOwn: access.folder.assertOwn,
+      async replace(change) {
+        await database?.destroy();
+        database = undefined;
+        await access.folder?.replace(change);
+      },
+    },
     configDatabase() {
       database ??= openDatabase(() => access.settings(), {
         max: 2,
@@ -47,6 +55,7 @@ export function createContext(
     },
     garage: (token = infrastructureSecret(settings, 'GARAGE_ADMIN_TOKEN')) =>
       garageAdmin(settings.garageAdminUrl, token),
+    backup: { recovery: [], passphrase: null, file: null, checked: null },
     fetch,
     signal,
     async close() {

@@ -27,6 +27,9 @@ const UNREACHABLE = new Set([
   'ECONNRESET',
 ]);
 
+/** Class 57P, of a server that stops, has crashed or is recovering: https://www.postgresql.org/docs/17/errcodes-appendix.html */
+const SERVER_ENDED = /^57P0[1-5]$/;
+
 /** Turns anything thrown into an expected failure, or into our bug (exit 1). */
 export function toOperatorError(error: unknown): OperatorError {
   if (error instanceof OperatorError) return error;
@@ -90,7 +93,8 @@ export function toOperatorError(error: unknown): OperatorError {
   const code = (error as { code?: string } | null)?.code ?? '';
   if (
     UNREACHABLE.has(code) ||
-    /Connection terminated|timeout exceeded when trying to connect/.test(messageOf(error))
+    SERVER_ENDED.test(code) ||
+    /Connection terminated|not queryable|timeout exceeded when trying to connect/.test(messageOf(error))
   ) {
     return expected(
       'DATABASE_UNREACHABLE',
@@ -106,6 +110,15 @@ export function toOperatorError(error: unknown): OperatorError {
       'the database refused POSTGRES_PASSWORD',
       EXIT.precondition,
       'restore the .env that belongs to this database',
+      error,
+    );
+  }
+  if (code === '53100') {
+    return expected(
+      'DISK_FULL',
+      `PostgreSQL has no space left: ${messageOf(error)}`,
+      EXIT.precondition,
+      'free some space on its disk, then run the same command again',
       error,
     );
   }

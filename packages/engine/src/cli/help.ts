@@ -12,6 +12,13 @@ export default class OperatorHelp extends Help {
     super(config, options);
   }
 
+  /** oclif takes `up` for a topic because the name of topic `backup:kit` has `up:` in it. */
+  protected override get sortedTopics(): Interfaces.Topic[] {
+    return super.sortedTopics.filter(({ name }) =>
+      this.config.commandIDs.some((id) => id.startsWith(`${name}:`)),
+    );
+  }
+
   override formatCommand(command: Command.Loadable): string {
     return `${super.formatCommand(command)}\n\n${this.section('EXIT CODES', EXIT_CODES.join('\n'))}\n`;
   }

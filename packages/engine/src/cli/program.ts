@@ -17,8 +17,11 @@ export function nameProgram(
       'is PostgreSQL running where DATABASE_URL or POSTGRES_HOST says?',
     )
     .replace(/\.\/operator\.sh (?:start|up)\b(?: --[a-z-]+)*/g, 'kg-operator dev')
-    .replace(/\.\/operator\.sh (?=(?:config|init|migrate|status)\b)/g, 'kg-operator ')
-    .replace(/(?<!npx )\bkg-operator (?=(?:config|dev|init|migrate|psql|status)\b)/g, `${program} `);
+    .replace(/\.\/operator\.sh (?=(?:backup|config|init|migrate|restore|status)\b)/g, 'kg-operator ')
+    .replace(
+      /(?<!npx )\bkg-operator (?=(?:backup|config|dev|init|migrate|psql|restore|status)\b)/g,
+      `${program} `,
+    );
 }
 
 /** The same for every text in a JSON document. */

@@ -67,7 +67,7 @@ export async function givenSecret(
 ): Promise<GivenSecret | null> {
   const { file, fileFlag = '--from-file', what, variable } = source;
   if (file !== undefined)
-    return { secret: readSecretFile(file, fileFlag), source: `file:${fromRoot(file, env)}` };
+    return { secret: readSecretFile(file, fileFlag, variable), source: `file:${fromRoot(file, env)}` };
   if (source.env !== undefined)
     return { secret: readVariable(source.env, what, env), source: `env:${source.env}` };
   if (source.stdin) return { secret: await readStdin(what), source: null };
@@ -81,7 +81,7 @@ function fromRoot(path: string, env: NodeJS.ProcessEnv): string {
   return inside === '..' || inside.startsWith(`..${sep}`) || isAbsolute(inside) ? resolve(path) : inside;
 }
 
-function readSecretFile(path: string, flag: string): Secret {
+function readSecretFile(path: string, flag: string, variable: string): Secret {
   try {
     const bytes = readFileSync(path);
     if (bytes.length > MAX_BYTES) throw new Error(`${path} has ${bytes.length} bytes: that is no secret`);
@@ -89,7 +89,7 @@ function readSecretFile(path: string, flag: string): Secret {
   } catch (error) {
     throw new OperatorError('SECRET_UNREADABLE', `${flag}: ${messageOf(error)}`, {
       exitCode: EXIT.usage,
-      hint: 'the operator sees only files beneath the installation; for others use standard input',
+      hint: `the operator sees only files beneath the installation; of others give the content: ${flag === '--from-file' ? '--from-stdin < FILE' : `${variable}="$(cat FILE)"`}`,
       cause: error,
     });
   }

@@ -54,7 +54,7 @@ export interface Setup {
   embedding: EmbeddingProvider | null;
 }
 
-interface SetupFlagValues {
+export interface SetupFlagValues {
   'admin-username': string;
   'admin-password-file': string | undefined;
   'ai-provider': string | undefined;

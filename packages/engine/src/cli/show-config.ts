@@ -15,6 +15,7 @@ export function showConfig(report: ConfigReport): string {
     ['Object storage', storeRows(report)],
     ['Credentials', report.apiKeys.map(keyRow)],
     ['Settings', settingRows(report)],
+    ['Backups', backupRows(report)],
   ];
   return [
     ...sections.flatMap(([title, rows]) => [paint('bold', title, out), ...body(rows), '']),
@@ -85,6 +86,22 @@ function settingRows({ settings }: ConfigReport): string[][] {
     settingText(name, value),
     isSet ? `default ${settingText(name, usual)}` : 'default',
   ]);
+}
+
+function backupRows({ backup: { kit, destinations, retention, schedule } }: ConfigReport): string[][] {
+  const kept = retention
+    ? `the last ${retention.last}, of ${retention.daily} days, ${retention.weekly} weeks, ${retention.monthly} months`
+    : 'all';
+  return [
+    [mark(kit?.confirmedAt != null), 'recovery kit', kit ? kit.recipient : 'none'],
+    ...destinations.map((one) => [
+      mark(true),
+      `destination ${one.name}`,
+      one.type === 's3' ? `bucket ${one.bucket} at ${one.endpoint}` : one.path,
+    ]),
+    [retention ? mark(true) : ' ', 'kept', kept],
+    [schedule ? mark(true) : ' ', 'made', schedule ? `${schedule.cron} (UTC)` : 'by hand'],
+  ];
 }
 
 function keyState({ encryptionKey: { given, stored, previous } }: ConfigReport): string {

@@ -1,4 +1,5 @@
 import type { StatusReport } from '../checks/report.ts';
+import { age, minute } from './age.ts';
 import { paint } from './style.ts';
 import { table } from './table.ts';
 
@@ -9,7 +10,7 @@ const LAYER_TITLES = {
   application: 'Application',
 } as const;
 
-/** One screen: the four layers, the services, and what to do next. */
+/** One screen: the four layers, the services, backups, and what to do next. */
 export function showStatus(report: StatusReport): string {
   const out = process.stdout;
   const lines = [
@@ -30,7 +31,24 @@ export function showStatus(report: StatusReport): string {
     update,
   ]);
   lines.push('', table(['SERVICE', 'LAYER', 'STATE', 'HEALTH', 'VERSION', 'DIGEST', 'UPDATE'], rows));
+  lines.push('', ...backupLines(report.backup));
   if (report.next.length > 0)
     lines.push('', `${paint('cyan', 'Next:', out)} ${report.next.join('\n      ')}`);
   return lines.join('\n');
+}
+
+function backupLines({ lastVerified, next, schedule, kit, remarks }: StatusReport['backup']): string[] {
+  const out = process.stdout;
+  const last = lastVerified
+    ? `verified ${age(new Date(lastVerified.createdAt))}, ${lastVerified.id}`
+    : 'none that was verified';
+  const planned = next
+    ? `next ${minute(new Date(next))} UTC`
+    : schedule || kit === null
+      ? 'next not known'
+      : 'made by hand only';
+  return [
+    `${paint('bold', 'Backup', out)}  ${last}; ${planned}`,
+    ...remarks.map(({ problem, fix }) => `  ${paint('yellow', '!', out)} ${problem}: ${fix}`),
+  ];
 }

@@ -1,4 +1,7 @@
 import { Flags } from '@oclif/core';
+import { databasesBefore } from '../backup/restore-names.ts';
+import { syncDue } from '../backup/scheduler.ts';
+import { forgetExchange, unfinishedExchange } from '../backup/unfinished.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
 import { showPlan } from '../cli/show-plan.ts';
@@ -31,6 +34,7 @@ export default class Start extends OperatorCommand {
     }
     await this.runPlan(plan);
     assertStarted(await observe(this.context), goal);
+    await syncDue(this.context);
     const { web } = this.context.settings.publicUrl;
     if (!goal.application) {
       this.answer('The infrastructure is up, the schema is current.');
@@ -40,6 +44,22 @@ export default class Start extends OperatorCommand {
       return { plan, started: true };
     }
     this.answer(`The platform is running: ${web}`);
+    await this.#tellExchange();
     return { plan, started: true, url: web };
+  }
+
+  /** A restore was cut off while it exchanged databases. Which one is live shows in the names; the platform runs on it now. */
+  async #tellExchange(): Promise<void> {
+    const { stateDirectory } = this.context.settings;
+    const exchange = await unfinishedExchange(stateDirectory);
+    if (!exchange) return;
+    const { incoming, outgoing } = exchange;
+    const aside = await databasesBefore(await this.context.databaseSettings());
+    this.warning(
+      aside.some(({ name }) => name === outgoing)
+        ? `a restore was cut off: the platform runs on what was ${incoming}; what was live before is database ${outgoing}, and comes back with ./operator.sh restore --previous ${outgoing}`
+        : `a restore was cut off before it exchanged anything: the data is as it was`,
+    );
+    await forgetExchange(stateDirectory, outgoing);
   }
 }

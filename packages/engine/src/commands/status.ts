@@ -1,4 +1,6 @@
 import { Flags } from '@oclif/core';
+import { observeBackups } from '../backup/observe.ts';
+import { backupStatus } from '../checks/backup.ts';
 import { reportOf, type StatusReport } from '../checks/report.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { showStatus } from '../cli/show-status.ts';
@@ -7,7 +9,7 @@ import { readDevRecord } from '../run/dev-record.ts';
 import { observe } from '../run/observe.ts';
 
 export default class Status extends OperatorCommand {
-  static override summary = 'Show the four layers, every service, and what to do next';
+  static override summary = 'Show the four layers, every service, backups, and what to do next';
   static override examples = ['<%= config.bin %> status', '<%= config.bin %> status --json --exit-code'];
   static override flags = {
     'exit-code': Flags.boolean({
@@ -17,11 +19,9 @@ export default class Status extends OperatorCommand {
 
   async run(): Promise<StatusReport> {
     const { flags } = await this.parse(Status);
-    const report = reportOf(
-      await observe(this.context, { recallServices: true }),
-      this.config.version,
-      await this.#url(),
-    );
+    const observed = await observe(this.context, { recallServices: true });
+    const backup = backupStatus(await observeBackups(this.context, observed), this.context.clock.date());
+    const report = reportOf(observed, backup, this.config.version, await this.#url());
     this.answer(showStatus(report));
     if (flags['exit-code'] && !report.ok) process.exitCode = EXIT.notAsDesired;
     return report;

@@ -1,14 +1,29 @@
 import { readConfigState } from '@kg-operator/config';
+import { Flags } from '@oclif/core';
+import { syncDue } from '../backup/scheduler.ts';
+import { readBackupSettings } from '../backup/settings.ts';
 import { applySetup } from '../cli/apply-setup.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { configFileFlag, importAtStart, readConfigurationFile } from '../cli/import-file.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
-import { collectSetup, setupFlags } from '../cli/setup.ts';
+import { restoreOnNewHost } from '../cli/restore-new-host.ts';
+import { collectSetup, type SetupFlagValues, setupFlags } from '../cli/setup.ts';
 import { showPlan } from '../cli/show-plan.ts';
 import { commandActor } from '../config/actor.ts';
+import type { Plan } from '../model/plan.ts';
 import { infrastructureSecret } from '../model/settings.ts';
 import { planStart } from '../plan/start.ts';
 import { observe } from '../run/observe.ts';
+
+interface UpResult {
+  url: string;
+  apiUrl: string;
+  username: string;
+  /** Names of what it wrote. */
+  configured: string[];
+  /** The id of the backup that it was restored from. */
+  restored: string | null;
+}
 
 export default class Up extends OperatorCommand {
   static override summary =
@@ -17,12 +32,41 @@ export default class Up extends OperatorCommand {
     '<%= config.bin %> up',
     'KG_ADMIN_PASSWORD=… KG_AI_API_KEY=… <%= config.bin %> up --yes --ai-provider openai --embedding local',
     'KG_ADMIN_PASSWORD=… KG_OPENAI_API_KEY=… <%= config.bin %> up --yes --config kg.yaml',
+    '<%= config.bin %> up --yes --restore ./kg-20261123T031500Z-a1b2c3.tar.age --kit-file kit.txt',
   ];
-  static override flags = { ...setupFlags, ...configFileFlag };
+  static override flags = {
+    ...setupFlags,
+    ...configFileFlag,
+    restore: Flags.string({
+      description: 'on a new host: everything from this backup instead of configuration',
+      helpValue: 'FILE',
+      exclusive: ['config'],
+    }),
+    'kit-file': Flags.string({
+      description: 'file with the recovery key that opens it (or KG_RECOVERY_KEY)',
+      helpValue: 'FILE',
+      dependsOn: ['restore'],
+    }),
+    'passphrase-file': Flags.string({
+      description: 'file with the passphrase that opens it (or KG_BACKUP_PASSPHRASE)',
+      helpValue: 'FILE',
+      dependsOn: ['restore'],
+    }),
+  };
 
-  async run(): Promise<{ url: string; apiUrl: string; username: string; configured: string[] }> {
+  async run(): Promise<UpResult> {
     const { flags } = await this.parse(Up);
     this.requireContainers();
+    if (flags.restore === undefined) return this.#ended(await this.#configure(flags), null);
+    const host = {
+      context: this.context,
+      runPlan: (plan: Plan) => this.runPlan(plan),
+      say: (text: string) => this.say(text),
+    };
+    return this.#ended([], await restoreOnNewHost(host, flags.restore, flags));
+  }
+
+  async #configure(flags: SetupFlagValues & { config: string | undefined }): Promise<string[]> {
     const setup = await collectSetup(flags);
     const file = flags.config === undefined ? null : await readConfigurationFile(flags.config);
 
@@ -51,19 +95,32 @@ export default class Up extends OperatorCommand {
     await this.runPlan(planStart(await observe(this.context), application));
     assertStarted(await observe(this.context), { infrastructure: true, application: true });
 
+    return configured;
+  }
+
+  async #ended(configured: string[], restored: string | null): Promise<UpResult> {
+    const db = this.context.configDatabase();
+    await syncDue(this.context);
     const { web, api } = this.context.settings.publicUrl;
     const [admin] = await db
       .selectFrom('kg_api.users')
       .select('username')
       .where('role', '=', 'admin')
+      .where('disabled_at', 'is', null)
       .orderBy('id')
       .limit(1)
       .execute();
     const username = admin?.username ?? '';
+    const password = restored === null ? 'the password you chose' : 'the password of that time';
     this.answer(
-      `\nThe platform is running.\n\n  Web app  ${web}\n  API      ${api}\n  Log in   ${username}, with the password you chose\n`,
+      `\nThe platform is running${restored === null ? '' : `, restored from ${restored}`}.\n\n  Web app  ${web}\n  API      ${api}\n  Log in   ${username}, with ${password}\n`,
     );
-    this.say('Next: ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop');
-    return { url: web, apiUrl: api, username, configured };
+    const { kit } = await readBackupSettings(db);
+    this.say(
+      kit
+        ? 'Next: ./operator.sh backup · ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop'
+        : 'Next: ./operator.sh backup (makes your recovery kit, too) · ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop',
+    );
+    return { url: web, apiUrl: api, username, configured, restored };
   }
 }

@@ -1,5 +1,8 @@
+import { Flags } from '@oclif/core';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { table } from '../cli/table.ts';
+import type { Observation } from '../model/observation.ts';
+import type { AvailableReport } from '../release/available.ts';
 import { observe } from '../run/observe.ts';
 
 interface VersionRow {
@@ -10,14 +13,39 @@ interface VersionRow {
   imageId: string | null;
 }
 
-export default class Versions extends OperatorCommand {
-  static override summary = 'Show the version and image of each service, the engine and the schema';
-  static override examples = ['<%= config.bin %> versions', '<%= config.bin %> versions --json'];
+interface VersionsReport {
+  engine: string;
+  node: string;
+  schema: string | null;
+  services: VersionRow[];
+  available?: AvailableReport;
+}
 
-  async run(): Promise<{ engine: string; node: string; schema: string | null; services: VersionRow[] }> {
-    await this.parse(Versions);
+export default class Versions extends OperatorCommand {
+  static override summary = 'Show what runs, and which releases it can be upgraded to';
+  static override description =
+    'The network is asked only with --refresh or --from; otherwise the list of releases that was fetched last counts.';
+  static override examples = [
+    '<%= config.bin %> versions',
+    '<%= config.bin %> versions --available --json',
+    '<%= config.bin %> versions --from https://releases.example.org/kg',
+  ];
+  static override flags = {
+    available: Flags.boolean({ description: 'releases, too, and the path to each' }),
+    refresh: Flags.boolean({
+      description: 'fetch the list of releases from where it came from last, or KG_RELEASES',
+    }),
+    from: Flags.string({
+      description: 'fetch it from here: https://…, a folder, or a bundle',
+      helpValue: 'SOURCE',
+    }),
+  };
+
+  async run(): Promise<VersionsReport> {
+    const { flags } = await this.parse(Versions);
     this.requireContainers();
-    const { services, database } = await observe(this.context, { recallServices: true });
+    const observed = await observe(this.context, { recallServices: true });
+    const { services, database } = observed;
     const rows = services.map(({ name, update, containers: [container] }) => ({
       service: name,
       update,
@@ -41,6 +69,21 @@ export default class Versions extends OperatorCommand {
         ]),
       ),
     );
-    return { engine: this.config.version, node: process.versions.node, schema, services: rows };
+    const report = { engine: this.config.version, node: process.versions.node, schema, services: rows };
+    if (!flags.available && !flags.refresh && flags.from === undefined) return report;
+    return { ...report, available: await this.#available(observed, schema, flags) };
+  }
+
+  async #available(
+    observed: Observation,
+    head: string | null,
+    { refresh, from }: { refresh: boolean; from: string | undefined },
+  ): Promise<AvailableReport> {
+    const { askForReleases } = await import('../cli/ask-for-releases.ts');
+    const { showAvailable } = await import('../cli/show-available.ts');
+    const { report, warnings } = await askForReleases(this.context, observed, { head, refresh, from });
+    for (const warning of warnings) this.warning(warning);
+    this.answer(`\n${showAvailable(report, this.context.clock.date())}`);
+    return report;
   }
 }

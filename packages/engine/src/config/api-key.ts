@@ -13,6 +13,7 @@ import {
   type Tables,
 } from '@kg-operator/config';
 import type { Kysely, Transaction } from 'kysely';
+import { destinationOf } from '../backup/settings.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { keyInForce } from './fingerprint.ts';
 import { type Actor, type Change, changeConfig, recordChange } from './history.ts';
@@ -139,8 +140,14 @@ export async function describeApiKeys(
     setAt: updated_at,
     opens: checks.get(provider)?.ok ?? false,
     reason: checks.has(provider) ? (checks.get(provider)?.reason ?? null) : 'not tried',
-    neededBy: uses.get(provider) ?? null,
+    neededBy: uses.get(provider) ?? neededByBackups(provider),
   }));
+}
+
+/** A platform serves without it, so it is not among `usesOfKeys()`. */
+function neededByBackups(row: string): string | null {
+  const destination = destinationOf(row);
+  return destination === null ? null : `backups to ${destination}`;
 }
 
 /**

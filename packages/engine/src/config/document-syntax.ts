@@ -43,7 +43,7 @@ export const MAX_BYTES = 256 * 1024;
 /** Reads YAML 1.2, of which JSON is a part: no aliases, no tags of anyone's own, no key twice. */
 export function parseSyntax(bytes: Uint8Array): SyntaxTree {
   const lines = new LineCounter();
-  const placeOf = (offset: number) => {
+  const siteOf = (offset: number) => {
     // An empty text has no line yet.
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
@@ -71,14 +71,14 @@ export function parseSyntax(bytes: Uint8Array): SyntaxTree {
     prettyErrors: false,
   });
   const syntax = [...tree.errors, ...tree.warnings].map(({ code, pos }) => ({
-    ...placeOf(pos[0]),
+    ...siteOf(pos[0]),
     message: SYNTAX[code] ?? 'this is not YAML',
   }));
   const contents = tree.contents as Node | null;
   const find = finder(contents);
-  const place = (path: readonly string[], atKey = false) => placeOf(find(path, atKey));
+  const place = (path: readonly string[], atKey = false) => siteOf(find(path, atKey));
   try {
-    const problems = syntax.length === 0 && contents ? formProblems(contents, placeOf) : syntax;
+    const problems = syntax.length === 0 && contents ? formProblems(contents, siteOf) : syntax;
     const value = problems.length === 0 ? tree.toJS({ maxAliasCount: 0 }) : undefined;
     return { problems, value, place };
   } catch (error) {
@@ -105,11 +105,11 @@ const SYNTAX: Record<string, string> = {
 
 function formProblems(
   contents: Node,
-  placeOf: (offset: number) => { line: number; column: number },
+  siteOf: (offset: number) => { line: number; column: number },
 ): Placed[] {
   const problems: Placed[] = [];
   const found = (node: unknown, message: string) =>
-    problems.push({ ...placeOf((isNode(node) && node.range?.[0]) || 0), message });
+    problems.push({ ...siteOf((isNode(node) && node.range?.[0]) || 0), message });
   visit(contents, {
     Alias(_key, node) {
       found(node, 'aliases (*name) are not supported: write it out');
@@ -122,7 +122,7 @@ function formProblems(
       const first = new Map<string, number>();
       for (const { key } of map.items) {
         const name = nameOf(key);
-        const { line } = placeOf((isNode(key) && key.range?.[0]) || 0);
+        const { line } = siteOf((isNode(key) && key.range?.[0]) || 0);
         const before = first.get(name);
         if (before !== undefined) found(key, `${quote(name)} is there twice, first in line ${before}`);
         else first.set(name, line);

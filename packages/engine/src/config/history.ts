@@ -9,6 +9,7 @@ export const CONFIG_TOPICS = [
   'garage',
   'setting',
   'rotate',
+  'backup',
 ] as const;
 
 /** Whether two records of plain values hold the same, in whatever order. */

@@ -18,6 +18,11 @@ import { type Actor, type Change, changeConfig, recordChange } from './history.t
 
 export type SettingValue = PlatformSettings[SettingName];
 
+/** Rows of `kg_api.platform_settings` that are no settings: the object store, and all about backups. */
+export function isOtherTopic(key: string): boolean {
+  return key === 'object_store' || key === 'backup';
+}
+
 /** A setting as it may be shown. */
 export interface SettingView {
   name: SettingName;
@@ -78,8 +83,8 @@ export async function unsetSettingIn(
   input: { name: string } & Actor,
 ): Promise<Change> {
   const { name } = input;
-  // What an older or newer version has left here may be no setting of this one; the object store is another topic's.
-  const stored = name === 'object_store' ? undefined : await findSetting(trx, name);
+  // What an older or newer version has left here may be no setting of this one; rows of other topics are not.
+  const stored = isOtherTopic(name) ? undefined : await findSetting(trx, name);
   if (!stored) {
     requireSetting(name);
     return { changed: false };

@@ -11,6 +11,11 @@ const NOT_HERE_ALONE: Record<string, string> = {
   rotate: 'the key before is not kept; rotate again instead',
 };
 
+/** The rows are those of another database, and refer to another bucket. */
+const NOT_BY_ROWS: Record<string, string> = {
+  restore: 'what was there before the restore is in a database of its own',
+};
+
 /**
  * The change that an undo would take back.
  * @throws OperatorError NOTHING_TO_UNDO, UNDO_REFUSED with the reason
@@ -22,8 +27,9 @@ export async function findUndo(db: Kysely<Tables>): Promise<RecordedChange> {
       exitCode: EXIT.precondition,
       hint: 'see ./operator.sh config history',
     });
-  for (const { topic } of last.entries) {
-    const reason = topic === null ? 'version 0.1.0 kept no way back' : NOT_HERE_ALONE[topic];
+  for (const { topic, action } of last.entries) {
+    const reason =
+      topic === null ? 'version 0.1.0 kept no way back' : (NOT_HERE_ALONE[topic] ?? NOT_BY_ROWS[action]);
     if (reason) throw refused(last, reason);
   }
   const images = await db.selectFrom('kg_api.config_undo').select('change_id').distinct().execute();

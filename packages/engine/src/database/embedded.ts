@@ -9,30 +9,45 @@ export function databaseFolder(dataDirectory: string): string {
   return join(dataDirectory, 'postgres');
 }
 
-/** There while the folder is being made: what a crash left then is no database, and nobody's data is in it. */
-function creationMark(dataDirectory: string): string {
-  return join(dataDirectory, 'postgres.creating');
+/** There while a folder is being made: what a crash left then is no database, and nobody's data is in it. */
+function creationMark(folder: string): string {
+  return `${folder}.creating`;
 }
 
 /** Whether the folder is only what a creation that was cut short has left. */
 export function isHalfMade(dataDirectory: string): boolean {
-  return existsSync(creationMark(dataDirectory));
+  return isHalfMadeFolder(databaseFolder(dataDirectory));
+}
+
+function isHalfMadeFolder(folder: string): boolean {
+  return existsSync(creationMark(folder));
 }
 
 /** Whether a data directory holds a database that was completely made. */
 export function hasDatabase(dataDirectory: string): boolean {
-  return existsSync(join(databaseFolder(dataDirectory), 'PG_VERSION')) && !isHalfMade(dataDirectory);
+  return isWhole(databaseFolder(dataDirectory));
+}
+
+function isWhole(folder: string): boolean {
+  return existsSync(join(folder, 'PG_VERSION')) && !isHalfMadeFolder(folder);
 }
 
 /**
  * Opens the embedded PostgreSQL with AGE of a data directory, and makes it first if there is none. Only one process may do so at a time:
  * the caller holds the directory's lock.
  * @throws OperatorError DATABASE_DAMAGED when the folder holds something that is no database
+ */
+export async function openEmbedded(dataDirectory: string): Promise<PGlite> {
+  return openFolder(databaseFolder(dataDirectory));
+}
+
+/**
+ * The same of any folder. A `durable` one survives a power cut.
  *
  * PGlite itself neither calls fsync (it starts PostgreSQL with -F) nor passes it on to the disk. Both are put right here, so that what
  * was committed survives a power cut as well as a kill.
  */
-export async function openEmbedded(dataDirectory: string): Promise<PGlite> {
+export async function openFolder(folder: string, { durable = true } = {}): Promise<PGlite> {
   // Loaded here: no command that does without should pay for it.
   const [{ PGlite }, { NodeFS }, { age }] = await Promise.all([
     import('@electric-sql/pglite'),
@@ -49,20 +64,20 @@ export async function openEmbedded(dataDirectory: string): Promise<PGlite> {
     }
   }
 
-  const mark = creationMark(dataDirectory);
-  const isNew = !hasDatabase(dataDirectory);
+  const mark = creationMark(folder);
+  const isNew = !isWhole(folder);
   if (isNew) {
-    if (!isHalfMade(dataDirectory)) await assertNothingThere(databaseFolder(dataDirectory));
-    await rm(databaseFolder(dataDirectory), { recursive: true, force: true });
+    if (!isHalfMadeFolder(folder)) await assertNothingThere(folder);
+    await rm(folder, { recursive: true, force: true });
     await (await open(mark, 'w', 0o600)).close();
-    await mkdir(databaseFolder(dataDirectory), { mode: 0o700 });
+    await mkdir(folder, { mode: 0o700 });
   }
   const pglite = await PGlite.create({
-    fs: new DurableFS(databaseFolder(dataDirectory)),
+    fs: durable ? new DurableFS(folder) : new NodeFS(folder),
     extensions: { age },
     relaxedDurability: false,
     startParams: [
-      ...PGlite.defaultStartParams.filter((parameter) => parameter !== '-F'),
+      ...PGlite.defaultStartParams.filter((parameter) => !durable || parameter !== '-F'),
       ...['-c', 'wal_sync_method=fsync'],
       // AGE's functions and operators are found through ag_catalog, as on every connection of config's poolConfig().
       ...['-c', 'search_path=public,ag_catalog'],

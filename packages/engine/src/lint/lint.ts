@@ -4,12 +4,12 @@ import { HeaderError, parseHeader } from '../migrations/header.ts';
 import { parseStatements, SqlSyntaxError, type Statement } from '../migrations/statements.ts';
 import { toUnits } from '../migrations/units.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import type { LintFile, Place, Problem, Rule, Severity } from './rule.ts';
+import type { LintFile, Problem, Rule, Severity, Site } from './rule.ts';
 import { RULES } from './rules/index.ts';
 import { findSuppressions, type Suppression } from './suppressions.ts';
 import { ageCalls } from './tree.ts';
 
-export interface Finding extends Place {
+export interface Finding extends Site {
   rule: string;
   severity: Severity;
   file: string;
@@ -210,7 +210,7 @@ function graphsMadeBy({ node }: Statement): string[] {
   return ageCalls(node).flatMap(({ name, graph }) => (name === 'create_graph' && graph ? [graph] : []));
 }
 
-function placeOfByte(bytes: Buffer, byte: number): Place {
+function placeOfByte(bytes: Buffer, byte: number): Site {
   const lines = bytes.subarray(0, byte).toString().split('\n');
   return { line: lines.length, column: [...(lines.at(-1) ?? '')].length + 1 };
 }

@@ -3,7 +3,7 @@ import type { Statement } from '../migrations/statements.ts';
 /** `error`: lint fails. `warning`: it fails with --strict. `advice`: never. */
 export type Severity = 'error' | 'warning' | 'advice';
 
-export interface Place {
+export interface Site {
   /** 1-based. */
   line: number;
   column: number;
@@ -20,12 +20,12 @@ export interface LintFile {
   /** Names of the AGE graphs that the linted files create. */
   graphs: ReadonlySet<string>;
   /** The place of a parse tree's `location`, which counts bytes from the start of the file. */
-  placeAt(byte: number | undefined, otherwise: Place): Place;
+  placeAt(byte: number | undefined, otherwise: Site): Site;
 }
 
 /** What a rule found. */
 export interface Problem {
-  at: Place;
+  at: Site;
   /** The case at hand, such as `drops kg_api.users.name`. */
   message: string;
   /** Where it differs from the rule's own. */

@@ -1,11 +1,11 @@
 import type { Statement } from '../migrations/statements.ts';
-import type { Place } from './rule.ts';
+import type { Site } from './rule.ts';
 
 /** A comment `-- lint: allow RULE because REASON`. */
 export interface Suppression {
   rule: string;
   reason: string | undefined;
-  at: Place;
+  at: Site;
   /** First and last line of what it is about: the statement it stands in or before; with the first statement also the file itself. */
   from: number;
   to: number;

@@ -2,7 +2,7 @@ import type { DatabaseError } from 'pg';
 import { ScriptError } from '../database/session.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import type { Migration } from './files.ts';
-import { parseStatements, placeOf, SqlSyntaxError, type Statement } from './statements.ts';
+import { parseStatements, SqlSyntaxError, type Statement, siteOf } from './statements.ts';
 
 /** Where in a message that was sent a piece of the file stood. */
 export interface Sent {
@@ -15,7 +15,7 @@ export interface Sent {
   offset: number;
 }
 
-interface Place {
+interface Site {
   index: number;
   /** Null where the failing statement is known, but not the word in it. */
   statement: Statement | null;
@@ -64,7 +64,7 @@ export async function migrationFailed(
   const cause = databaseError(error);
   const statements = await statementsOf(sql);
   const found = locate(sql, sent, error, Array.isArray(statements) ? statements : []);
-  const { line, column } = found ? placeOf(sql, found.index) : { line: 0, column: 0 };
+  const { line, column } = found ? siteOf(sql, found.index) : { line: 0, column: 0 };
   const where = found ? `${file}:${line}:${column}` : file;
   // Where our parser stumbles at the same place, it may know better why: psql's language is the usual reason.
   const better = cause.code === '42601' && statements instanceof SqlSyntaxError && statements.hint;
@@ -90,7 +90,7 @@ async function statementsOf(sql: string): Promise<Statement[] | SqlSyntaxError> 
   }
 }
 
-function locate(sql: string, sent: Sent, error: unknown, statements: Statement[]): Place | null {
+function locate(sql: string, sent: Sent, error: unknown, statements: Statement[]): Site | null {
   const position = Number(databaseError(error).position);
   // Positions are 1-based and count characters, of which those above U+FFFF are two in a JavaScript string.
   const inText = position > 0 ? position - 1 - [...sent.prefix].length : -1;
@@ -116,7 +116,7 @@ function codeUnits(text: string, codePoints: number): number {
 
 const SHOWN_COLUMNS = 100;
 
-function showLine(sql: string, { index, isExact }: Place, line: number, column: number): string[] {
+function showLine(sql: string, { index, isExact }: Site, line: number, column: number): string[] {
   const start = sql.lastIndexOf('\n', index - 1) + 1;
   const end = sql.indexOf('\n', index);
   const characters = [...sql.slice(start, end < 0 ? sql.length : end).replaceAll('\t', ' ')];

@@ -53,7 +53,7 @@ export async function parseStatements(sql: string): Promise<Statement[]> {
 }
 
 /** Line and column, 1-based and in characters, of an index in a text. */
-export function placeOf(sql: string, index: number): { line: number; column: number } {
+export function siteOf(sql: string, index: number): { line: number; column: number } {
   const lines = sql.slice(0, index).split('\n');
   return { line: lines.length, column: [...(lines.at(-1) ?? '')].length + 1 };
 }
@@ -95,7 +95,7 @@ function indexOfCodePoint(sql: string, position: number): number {
 function refuseWhatIsNoText(sql: string): void {
   const nul = sql.indexOf('\0');
   if (nul >= 0)
-    throw new SqlSyntaxError('there is a NUL byte in the file', placeOf(sql, nul), 'save it as UTF-8 text');
+    throw new SqlSyntaxError('there is a NUL byte in the file', siteOf(sql, nul), 'save it as UTF-8 text');
   if (sql.startsWith('\uFEFF'))
     throw new SqlSyntaxError(
       'the file begins with a byte order mark',
@@ -106,7 +106,7 @@ function refuseWhatIsNoText(sql: string): void {
 
 /** The parser's own message, or what a person needs to know where psql's language is the reason. */
 function explain(sql: string, index: number, message: string): SqlSyntaxError {
-  const at = placeOf(sql, index);
+  const at = siteOf(sql, index);
   const rest = sql.slice(index);
   const meta = /^\\\S*/.exec(rest)?.[0];
   if (meta)

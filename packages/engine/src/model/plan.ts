@@ -7,7 +7,20 @@ export type Step =
   | { kind: 'check-encryption-key' }
   | { kind: 'configure-object-store' }
   | { kind: 'require-configuration' }
-  | { kind: 'probe'; target: ProbeTarget; timeoutSeconds: number };
+  | { kind: 'probe'; target: ProbeTarget; timeoutSeconds: number }
+  | BackupStep;
+
+/** Steps of backup and restore; `id` is a backup's, see backup/catalog.ts. */
+export type BackupStep =
+  | { kind: 'write-backup'; id: string }
+  | { kind: 'verify-backup'; id: string }
+  | { kind: 'copy-backup'; id: string; destinations: string[] }
+  | { kind: 'prune-backups' }
+  | { kind: 'convert-dump'; file: string }
+  | { kind: 'load-backup'; backup: string; database: string; bucket: string | null }
+  | { kind: 'swap-database'; incoming: string; outgoing: string }
+  | { kind: 'restore-objects'; backup: string }
+  | { kind: 'restore-configuration'; backup: string; database: string };
 
 export type StepKind = Step['kind'];
 export type StepOf<K extends StepKind> = Extract<Step, { kind: K }>;
@@ -44,6 +57,24 @@ export function describeStep(step: Step): string {
       return 'Check that configuration is complete';
     case 'probe':
       return `Ask the ${step.target === 'api' ? 'API' : 'web app'} through the gateway`;
+    case 'write-backup':
+      return `Write ${step.id}`;
+    case 'verify-backup':
+      return 'Restore it once, beside the platform, and compare';
+    case 'copy-backup':
+      return `Copy it to ${step.destinations.join(', ')}`;
+    case 'prune-backups':
+      return 'Remove backups that the retention policy gives up';
+    case 'convert-dump':
+      return `Load ${step.file} into a PostgreSQL of its own, and read it out again`;
+    case 'load-backup':
+      return `Load ${step.backup} beside the live data, as database ${step.database}${step.bucket ? ` and bucket ${step.bucket}` : ''}, and compare`;
+    case 'swap-database':
+      return `Put ${step.incoming} in the place of the live database, which is kept as ${step.outgoing}`;
+    case 'restore-objects':
+      return `Put back the documents of ${step.backup} that are missing or differ`;
+    case 'restore-configuration':
+      return `Take the configuration of ${step.backup} over, by way of database ${step.database}`;
   }
 }
 

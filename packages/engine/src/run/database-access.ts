@@ -2,6 +2,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ConnectionSettings } from '@kg-operator/config';
 import { hasDatabase, openEmbedded } from '../database/embedded.ts';
+import { finishSwap, isSwapping } from '../database/embedded-swap.ts';
 import { serveWire } from '../database/wire.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { databaseSettings, infrastructureSecret, type Settings } from '../model/settings.ts';
@@ -12,7 +13,17 @@ import { takeLock } from './lock.ts';
 export interface DatabaseAccess {
   /** The address; opens an embedded database when it is first asked. */
   settings(): Promise<ConnectionSettings>;
+  /** What an embedded database allows besides; null for another. */
+  folder: DatabaseFolder | null;
   close(): Promise<void>;
+}
+
+/** The folder of an embedded database. */
+export interface DatabaseFolder {
+  /** Opens it in this process. @throws OperatorError LOCKED when another process has it open */
+  assertOwn(): Promise<void>;
+  /** Closes it, changes the folder, and opens what is there then; nobody else can open it meanwhile. @throws OperatorError LOCKED */
+  replace(change: () => Promise<void>): Promise<void>;
 }
 
 export interface EmbeddedOptions {
@@ -33,21 +44,47 @@ export function databaseAccess(
   env: NodeJS.ProcessEnv = process.env,
 ): DatabaseAccess {
   if (settings.mode !== 'embedded')
-    return { settings: async () => databaseSettings(settings, env), close: async () => undefined };
+    return {
+      settings: async () => databaseSettings(settings, env),
+      folder: null,
+      close: async () => undefined,
+    };
   const options = { port: 0, command, onFailure: () => undefined };
   let opened: Promise<OpenDatabase> | undefined;
+  const open = () => {
+    opened ??= joinOrOpen(settings, options);
+    return opened;
+  };
+  const own = async () => {
+    const { replace } = await open();
+    if (!replace) throw await heldByDev(settings);
+    return replace;
+  };
   return {
-    async settings() {
-      opened ??= joinOrOpen(settings, options);
-      return (await opened).connection;
+    settings: async () => (await open()).connection,
+    folder: {
+      assertOwn: async () => void (await own()),
+      replace: async (change) => (await own())(change),
     },
     close: async () => (await opened?.catch(() => undefined))?.close(),
   };
 }
 
 export interface OpenDatabase {
+  /** Another one after `replace()`. */
   connection: ConnectionSettings;
+  /** As DatabaseFolder has it; null where another process has the database open. */
+  replace: DatabaseFolder['replace'] | null;
   close(): Promise<void>;
+}
+
+async function heldByDev({ dataDirectory }: Settings): Promise<OperatorError> {
+  const running = await readDevRecord(dataDirectory);
+  return new OperatorError(
+    'LOCKED',
+    `kg-operator dev has the database open${running ? ` (process ${running.pid})` : ''}, and it can't be replaced meanwhile`,
+    { exitCode: EXIT.locked, hint: 'stop it with Ctrl-C, run this again, then start it again' },
+  );
 }
 
 /**
@@ -56,7 +93,7 @@ export interface OpenDatabase {
  * @throws OperatorError NO_DATA, LOCKED, SECRET_MISSING
  */
 async function joinOrOpen(settings: Settings, options: EmbeddedOptions): Promise<OpenDatabase> {
-  if (!hasDatabase(settings.dataDirectory)) throw noData(settings);
+  if (!hasDatabase(settings.dataDirectory) && !isSwapping(settings.dataDirectory)) throw noData(settings);
   const deadline = Date.now() + LOCK_WAIT_MS;
   for (;;) {
     try {
@@ -66,7 +103,7 @@ async function joinOrOpen(settings: Settings, options: EmbeddedOptions): Promise
     }
     const port = (await readDevRecord(settings.dataDirectory))?.postgresPort;
     if (port && (await accepts(port)))
-      return { connection: loopback(settings, port), close: async () => undefined };
+      return { connection: loopback(settings, port), replace: null, close: async () => undefined };
     await sleep(LOCK_POLL_MS);
   }
 }
@@ -77,30 +114,67 @@ async function joinOrOpen(settings: Settings, options: EmbeddedOptions): Promise
  */
 export async function openOwn(settings: Settings, options: EmbeddedOptions): Promise<OpenDatabase> {
   const { dataDirectory } = settings;
-  const connection = loopback(settings, options.port);
+  const address = loopback(settings, options.port);
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   // By its real path: a lock of one name must not miss a process that uses another.
   const release = await takeLock(await realpath(dataDirectory), options.command);
   try {
     // Whoever has the lock knows that no dev is running, whatever one that was killed has left behind.
     await removeDevRecord(dataDirectory);
-    const pglite = await openEmbedded(dataDirectory);
-    try {
-      const { port, close } = await serveWire(pglite, { ...options, password: connection.password });
-      return {
-        connection: { ...connection, port },
-        async close() {
-          await close();
-          await pglite.close();
-          await release();
-        },
-      };
-    } catch (error) {
-      await pglite.close();
-      throw error;
-    }
+    await finishSwap(dataDirectory);
+    let served: Served | null = await serve(dataDirectory, address, options);
+    let { connection } = served;
+    const stop = async () => {
+      const { close } = served ?? {};
+      served = null;
+      await close?.();
+    };
+    return {
+      get connection() {
+        return connection;
+      },
+      async replace(change) {
+        await stop();
+        try {
+          await change();
+        } finally {
+          served = await serve(dataDirectory, address, options);
+          connection = served.connection;
+        }
+      },
+      async close() {
+        await stop();
+        await release();
+      },
+    };
   } catch (error) {
     await release();
+    throw error;
+  }
+}
+
+interface Served {
+  connection: ConnectionSettings;
+  close(): Promise<void>;
+}
+
+async function serve(
+  dataDirectory: string,
+  address: ConnectionSettings,
+  options: EmbeddedOptions,
+): Promise<Served> {
+  const pglite = await openEmbedded(dataDirectory);
+  try {
+    const { port, close } = await serveWire(pglite, { ...options, password: address.password });
+    return {
+      connection: { ...address, port },
+      async close() {
+        await close();
+        await pglite.close();
+      },
+    };
+  } catch (error) {
+    await pglite.close();
     throw error;
   }
 }

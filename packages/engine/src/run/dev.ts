@@ -136,7 +136,7 @@ const LOCK_WAIT_MS = 10_000;
 async function openAny(options: DevOptions): Promise<OpenDatabase> {
   const { settings, postgresPort, onFailure } = options;
   if (settings.mode !== 'embedded')
-    return { connection: databaseSettings(settings), close: async () => undefined };
+    return { connection: databaseSettings(settings), replace: null, close: async () => undefined };
   const own = { port: postgresPort, command: 'kg-operator dev', onFailure };
   const deadline = Date.now() + LOCK_WAIT_MS;
   for (;;) {

@@ -1,3 +1,4 @@
+import { backupExecutors } from '../backup/steps.ts';
 import { requireConfiguration, requireReadableCredentials } from '../checks/configuration.ts';
 import { commandActor } from '../config/actor.ts';
 import { ensureFingerprint } from '../config/fingerprint.ts';
@@ -13,9 +14,12 @@ import { waitFor, waitHealthy } from './wait.ts';
 /** Tells a person what happens inside a step. */
 export type Report = (line: string) => void;
 
-type Executors = { [K in StepKind]: (step: StepOf<K>, context: RunContext, report: Report) => Promise<void> };
+export type Executors<Kinds extends StepKind = StepKind> = {
+  [K in Kinds]: (step: StepOf<K>, context: RunContext, report: Report) => Promise<void>;
+};
 
 const executors: Executors = {
+  ...backupExecutors,
   'compose-up': ({ services }, { compose }) => compose.up(services),
   'compose-stop': ({ services }, { compose }) => compose.stop(services),
   'wait-healthy': ({ services, timeoutSeconds }, context, report) =>

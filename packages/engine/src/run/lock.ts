@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer, type ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { EXIT, OperatorError } from '../model/errors.ts';
+import type { Settings } from '../model/settings.ts';
 
 export interface Holder {
   command: string;
@@ -35,6 +36,17 @@ export async function takeLock(stateDirectory: string, command: string): Promise
     await rm(holderFile, { force: true });
     await new Promise<void>((resolve) => server.close(() => resolve()));
   };
+}
+
+/**
+ * Which lock a plan takes. That of an embedded database's directory belongs to whoever has the database open, a `dev` that serves or this
+ * process itself; plans have one of their own beside it.
+ */
+export async function planLock({ mode, stateDirectory }: Settings): Promise<string> {
+  if (mode !== 'embedded') return stateDirectory;
+  const folder = join(stateDirectory, 'backups');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return realpath(folder);
 }
 
 /** An abstract unix socket on Linux, a named pipe on Windows, a loopback port elsewhere: all end with their process. */

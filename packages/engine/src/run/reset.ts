@@ -1,10 +1,20 @@
 import { existsSync } from 'node:fs';
-import { realpath, rm, rmdir } from 'node:fs/promises';
+import { readdir, realpath, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { takeLock } from './lock.ts';
 
 /** What kg-operator keeps in a data directory; a reset touches nothing else. Secrets go last: data without them could not be opened. */
-const OWN = ['dev.json', 'objects', 'postgres', 'postgres.creating', 'journal.jsonl', '.env'];
+const OWN = [
+  'dev.json',
+  'objects',
+  'postgres',
+  'postgres.creating',
+  'postgres.swap.json',
+  'journal.jsonl',
+  '.env',
+];
+/** What restores and trials of backups have put beside it. Backups themselves stay. */
+const BESIDE = /^(?:postgres\.(?:before|failed|restore)-|backup-trial-)/;
 
 /** Whether there is anything of ours in a data directory. */
 export function holdsData(dataDirectory: string): boolean {
@@ -18,7 +28,9 @@ export function holdsData(dataDirectory: string): boolean {
 export async function resetData(dataDirectory: string): Promise<void> {
   const release = await takeLock(await realpath(dataDirectory), 'kg-operator dev --reset');
   try {
-    for (const name of OWN) await rm(join(dataDirectory, name), { recursive: true, force: true });
+    const beside = (await readdir(dataDirectory)).filter((name) => BESIDE.test(name));
+    for (const name of [...beside, ...OWN])
+      await rm(join(dataDirectory, name), { recursive: true, force: true });
   } finally {
     await release();
   }

@@ -3,7 +3,7 @@ import { messageOf } from '../model/errors.ts';
 import type { Plan, Step } from '../model/plan.ts';
 import type { RunContext } from './context.ts';
 import { executeStep, type Report } from './execute.ts';
-import { takeLock } from './lock.ts';
+import { planLock, takeLock } from './lock.ts';
 import { throwIfInterrupted } from './wait.ts';
 
 /** Shows the steps of a plan while `runStep` runs each; the engine knows no renderer. */
@@ -22,7 +22,7 @@ export async function runPlan(
   if (plan.steps.length === 0) return;
   const { journal, settings, signal } = context;
   const run = randomUUID();
-  const release = await takeLock(settings.stateDirectory, command);
+  const release = await takeLock(await planLock(settings), command);
   try {
     await journal.append({ run, event: 'run-started', command, goal: plan.goal });
     await render(plan, async (step, report) => {

@@ -70,8 +70,11 @@ export async function waitFor(
 
 /** @throws OperatorError INTERRUPTED after Ctrl-C or SIGTERM */
 export function throwIfInterrupted(signal: AbortSignal): void {
-  if (!signal.aborted) return;
-  throw new OperatorError('INTERRUPTED', 'interrupted; what was done stays done', {
+  if (signal.aborted) throw interrupted();
+}
+
+export function interrupted(): OperatorError {
+  return new OperatorError('INTERRUPTED', 'interrupted; what was done stays done', {
     exitCode: EXIT.interrupted,
     hint: 'run the same command again to go on',
   });

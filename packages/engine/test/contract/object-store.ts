@@ -100,6 +100,39 @@ export function objectStoreContract(name: string, open: () => Promise<FreshGarag
       expect(watched.writes()).toBe(0);
     });
 
+    test('what a bucket is set to can be read, and set on another one', async () => {
+      const { accessKeyId } = await configure();
+      const admin = garage.admin;
+      const untouched = {
+        globalAliases: [BUCKET],
+        website: null,
+        quotas: { maxSize: null, maxObjects: null },
+        keys: [
+          expect.objectContaining({ accessKeyId, permissions: { read: true, write: true, owner: false } }),
+        ],
+      };
+      expect(await admin.bucketSettings(BUCKET)).toEqual(untouched);
+      const set = {
+        website: { indexDocument: 'start.html', errorDocument: 'oh.html' },
+        quotas: { maxSize: 1_000_000, maxObjects: null },
+      };
+      const { id } = await admin.createBucket('another');
+      await admin.setBucket(id, set);
+      expect(await admin.bucketSettings('another')).toEqual({ ...set, globalAliases: ['another'], keys: [] });
+      await admin.setBucket(id, { website: null, quotas: untouched.quotas });
+      expect(await admin.bucketSettings('another')).toMatchObject({
+        website: null,
+        quotas: untouched.quotas,
+      });
+      expect(await admin.bucketSettings('nothing')).toBeNull();
+    });
+
+    test('the disk of the node is told', async () => {
+      await configure();
+      const { nodes } = await garage.admin.clusterStatus();
+      expect(nodes[0]?.disk?.total).toBeGreaterThan(nodes[0]?.disk?.available ?? Number.POSITIVE_INFINITY);
+    });
+
     test.each(WRITES)('cut off after %s: the next run completes it with the same key', async (method) => {
       await expect(configure(interruptedAfter(garage.admin, method))).rejects.toThrow(`answer of ${method}`);
       const again = await configure();

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { poolConfig } from '@kg-operator/config';
+import { openDatabase, poolConfig } from '@kg-operator/config';
+import { sql } from 'kysely';
 import pg from 'pg';
 import { openSession } from '../../src/database/session.ts';
 import { migrationContract } from '../contract/migrations.ts';
@@ -64,6 +65,18 @@ describe('the wire protocol', () => {
     socket.resume();
     await closed;
     expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  });
+
+  test('a connection that is lost within a transaction of openDatabase fails it, and ends nothing else', async () => {
+    const db = openDatabase(server.settings, { max: 1 });
+    const transaction = db.transaction().execute(async (trx) => {
+      await sql`SELECT 1`.execute(trx);
+      await pool.query('SELECT 1'); // another one waits: the server ends this transaction
+      await sql`SELECT 2`.execute(trx);
+    });
+    await expect(transaction).rejects.toThrow();
+    expect((await sql`SELECT 3 AS three`.execute(db)).rows).toEqual([{ three: 3 }]);
+    await db.destroy();
   });
 
   test('a message in single bytes is a message', async () => {

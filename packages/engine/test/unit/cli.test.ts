@@ -23,6 +23,16 @@ describe('errors', () => {
     expect(
       toOperatorError(Object.assign(new Error('Nonexistent flag'), { oclif: { exit: 2 } })),
     ).toMatchObject({ exitCode: 2 });
+    for (const [code, exitCode, name] of [
+      ['57P01', 7, 'DATABASE_UNREACHABLE'],
+      ['57P02', 7, 'DATABASE_UNREACHABLE'],
+      ['57P03', 7, 'DATABASE_UNREACHABLE'],
+      ['53100', 3, 'DISK_FULL'],
+    ] as const)
+      expect(toOperatorError(Object.assign(new Error('of the server'), { code }))).toMatchObject({
+        exitCode,
+        code: name,
+      });
     expect(toOperatorError(new TypeError('x is undefined'))).toMatchObject({ exitCode: 1, code: 'BUG' });
   });
 

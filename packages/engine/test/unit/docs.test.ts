@@ -11,6 +11,8 @@ import ConfigImport from '../../src/commands/config/import.ts';
 import { toYaml } from '../../src/config/document.ts';
 import { parseConfiguration } from '../../src/config/document-parse.ts';
 import { EXIT } from '../../src/model/errors.ts';
+import { parsePolicy } from '../../src/release/build.ts';
+import { RELEASE_RULES } from '../../src/release/lint.ts';
 
 const repository = new URL('../../../../', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, repository), 'utf8');
@@ -72,14 +74,8 @@ describe('docs/configuration.md', () => {
     for (const flag of flags) expect(docs).toContain(`--${flag}`);
   });
 
-  test('every command it shows is one, with flags that it has', () => {
-    const shown = [...docs.matchAll(/^\.\/operator\.sh config (.*)$/gm)].map(([, words = '']) => words);
-    expect(shown.length).toBeGreaterThan(15);
-    for (const words of shown) {
-      const source = commandSource(words.replace(/ {2,}#.*$/, '').split(' '));
-      for (const [, flag = ''] of words.matchAll(/ --([a-z-]+)/g))
-        expect([words, source.includes(flag) || SHARED_FLAGS.includes(flag)]).toEqual([words, true]);
-    }
+  test('every command it shows is one, with flags that it has', async () => {
+    expect(await assertCommandsOf(docs)).toBeGreaterThan(15);
   });
 
   test('what it links to is there', () => {
@@ -88,17 +84,56 @@ describe('docs/configuration.md', () => {
   });
 });
 
-/** Flags that several commands have from one place. */
-const SHARED_FLAGS = ['from-env', 'from-file', 'from-stdin', 'test', 'force', 'no-test', 'json', 'yes'];
-
-/** The source of the command that these words begin with. @throws where there is none */
-function commandSource([topic = '', ...rest]: string[]): string {
-  const folder = `packages/engine/src/commands/config/${topic}`;
-  const candidates = [`${folder}/${rest[0]}.ts`, `${folder}/index.ts`, `${folder}.ts`];
-  const found = candidates.find((path) => existsSync(new URL(path, repository)));
-  if (!found) throw new Error(`there is no command config ${topic}`);
-  return read(found);
+/** Looks at every line that calls ./operator.sh, in a block or in a sentence; returns how many there are. */
+async function assertCommandsOf(docs: string): Promise<number> {
+  const shown = [...docs.matchAll(/(?:^|`)\.\/operator\.sh ([^`\n]*)/gm)].map(([, words = '']) => words);
+  for (const words of shown) {
+    const has = await flagsOf(words.replace(/ +#.*$/, '').split(' '));
+    for (const [, flag = ''] of words.matchAll(/ --([a-z-]+)/g))
+      expect([words, has(flag)]).toEqual([words, true]);
+  }
+  return shown.length;
 }
+
+/** Whether the command that these words begin with has a flag: the engine's, or the shim's. @throws where there is no such command */
+async function flagsOf([topic = '', ...rest]: string[]): Promise<(flag: string) => boolean> {
+  const folder = `packages/engine/src/commands/${topic}`;
+  const words = rest.filter((word) => /^[a-z-]+$/.test(word));
+  const candidates = [
+    `${folder}/${words[0]}/${words[1]}.ts`,
+    `${folder}/${words[0]}/index.ts`,
+    `${folder}/${words[0]}.ts`,
+    `${folder}/index.ts`,
+    `${folder}.ts`,
+  ];
+  const found = candidates.find((path) => existsSync(new URL(path, repository)));
+  if (found) {
+    const { default: command } = (await import(new URL(found, repository).href)) as {
+      default: typeof ConfigImport;
+    };
+    const flags = { ...command.baseFlags, ...command.flags } as Record<string, unknown>;
+    return (flag) => flag in flags || flag.replace(/^no-/, '') in flags || flag === 'json';
+  }
+  // A topic without a command of its own name, as in "config …".
+  if (words.length === 0 && existsSync(new URL(folder, repository))) return () => false;
+  const shim = read('operator.sh');
+  if (!new RegExp(`\\b${topic}\\)|\\b${topic} \\|`).test(shim))
+    throw new Error(`there is no command ${topic}`);
+  return (flag) => shim.includes(`--${flag}`);
+}
+
+describe('docs/recovery.md', () => {
+  const docs = read('docs/recovery.md');
+
+  test('every command it shows is one, with flags that it has', async () => {
+    expect(await assertCommandsOf(docs)).toBeGreaterThan(12);
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\(([^)#:]+)\)/g))
+      expect([target, existsSync(new URL(`docs/${target}`, repository))]).toEqual([target, true]);
+  });
+});
 
 describe('docs/migrations.md', () => {
   const docs = read('docs/migrations.md');
@@ -128,6 +163,41 @@ describe('docs/migrations.md', () => {
     for (const [, flag] of flags) expect(docs).toContain(`--${flag}`);
     for (const key of ['kind', 'transaction', 'timeout', 'lock-timeout', 'description'])
       expect(docs).toContain(`| \`${key}\` |`);
+  });
+});
+
+describe('docs/adr/0006-releases.md', () => {
+  const docs = read('docs/adr/0006-releases.md');
+
+  test('lists every rule of release lint, and no other', () => {
+    const rows = Object.entries(RELEASE_RULES).map(([rule, finds]) => `| \`${rule}\` | ${finds} |`);
+    const [, table = ''] = docs.split('| rule | finds |\n|---|---|\n');
+    expect(table.slice(0, table.indexOf('\n\n')).split('\n')).toEqual(rows);
+  });
+
+  test('explains every code that is thrown for releases', () => {
+    const files = readdirSync(new URL('packages/engine/src/release/', repository)).map(
+      (name) => `release/${name}`,
+    );
+    const sources = [...files, 'cli/release-flags.ts']
+      .map((path) => read(`packages/engine/src/${path}`))
+      .join('\n');
+    // Codes of our own have an underscore; those of the system begin with E.
+    const codes = new Set(
+      [...sources.matchAll(/'((?!E[A-Z]+_)[A-Z]+(?:_[A-Z]+)+|DOWNGRADE)'/g)].map(([, code]) => code),
+    );
+    expect(codes.size).toBeGreaterThan(28);
+    for (const code of codes) expect(docs).toContain(`\`${code}\``);
+  });
+
+  test('its policy is one', () => {
+    const [, example = ''] = /^```json\n(.*?)^```$/ms.exec(docs) ?? [];
+    expect(parsePolicy(new TextEncoder().encode(example), 'example').acceptsOldest).toBeNull();
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\((?!https:)([^)#]+)\)/g))
+      expect([target, existsSync(new URL(`docs/adr/${target}`, repository))]).toEqual([target, true]);
   });
 });
 

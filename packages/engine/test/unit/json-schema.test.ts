@@ -1,10 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { listBackups } from '../../src/backup/catalog.ts';
+import { type BackupStatus, backupStatus } from '../../src/checks/backup.ts';
 import { reportOf } from '../../src/checks/report.ts';
 import type { StepKind } from '../../src/model/plan.ts';
+import { planBackup, planCopies } from '../../src/plan/backup.ts';
+import { planConversion, planRestore, planReturn } from '../../src/plan/restore.ts';
 import { planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
+import { everythingWrong, folderWith, nothingSaved, record } from '../backups.ts';
 import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
 
 const validator = (name: string) => {
@@ -30,6 +35,13 @@ describe('the JSON schemas describe what is printed', () => {
       planStart(one, { infrastructure: true, application: true }),
       planStop(one, { keepInfrastructure: false, services: [] }),
     ]);
+    for (const one of observed) {
+      for (const only of [null, 'database', 'objects', 'config'] as const)
+        plans.push(planRestore(one, { backup: 'b', only, incoming: 'i', outgoing: 'o', bucket: 'n' }));
+      plans.push(planConversion('backup.sql'), planReturn(one, { incoming: 'i', outgoing: 'o' }));
+      plans.push(planBackup({ id: 'b', verify: true, copyTo: ['elsewhere'], prune: true }));
+      plans.push(planCopies({ id: 'b', copyTo: ['elsewhere'], prune: true }));
+    }
     for (const plan of plans) expect(complaints(validate, plan)).toEqual([]);
     const kinds: Record<StepKind, boolean> = {
       'compose-up': true,
@@ -40,6 +52,15 @@ describe('the JSON schemas describe what is printed', () => {
       'configure-object-store': true,
       'require-configuration': true,
       probe: true,
+      'write-backup': true,
+      'verify-backup': true,
+      'copy-backup': true,
+      'prune-backups': true,
+      'convert-dump': true,
+      'load-backup': true,
+      'swap-database': true,
+      'restore-objects': true,
+      'restore-configuration': true,
     };
     expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(
       new Set(Object.keys(kinds)),
@@ -49,10 +70,28 @@ describe('the JSON schemas describe what is printed', () => {
 
   test('status, in every state', () => {
     const validate = validator('status');
+    const backups = [nothingSaved(), everythingWrong()].map((one) => backupStatus(one, new Date()));
     for (const observed of [emptyHost(), unconfigured(), runningPlatform()]) {
-      expect(complaints(validate, reportOf(observed, '0.1.0', 'http://localhost:3000'))).toEqual([]);
+      for (const backup of backups)
+        expect(complaints(validate, reportOf(observed, backup, '0.1.0', 'http://localhost:3000'))).toEqual(
+          [],
+        );
     }
-    expect(complaints(validate, { ...reportOf(emptyHost(), '0.1.0', ''), password: 'x' })).not.toEqual([]);
+    const [backup] = backups as [BackupStatus];
+    const report = reportOf(emptyHost(), backup, '0.1.0', '');
+    expect(complaints(validate, { ...report, password: 'x' })).not.toEqual([]);
+    expect(complaints(validate, { ...report, backup: { ...backup, kit: 'AGE-SECRET' } })).not.toEqual([]);
+  });
+
+  test('backup list', async () => {
+    const validate = validator('backup-list');
+    const backups = (await listBackups([folderWith(record())])) as unknown[];
+    expect(backups).toHaveLength(1);
+    expect(complaints(validate, { backups })).toEqual([]);
+    expect(complaints(validate, { backups: [{ ...record(), destinations: [], state: 'fine' }] })).not.toEqual(
+      [],
+    );
+    expect(complaints(validate, { backups: [record()] })).not.toEqual([]);
   });
 
   test('the document around them', () => {

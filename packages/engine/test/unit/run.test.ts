@@ -28,7 +28,10 @@ function contextWith(looks: ContainerObservation[][], signal = new AbortControll
   let time = 0;
   const context = {
     settings: { ...readSettings({ KG_ROOT: directory }), stateDirectory: join(directory, '.operator') },
-    runtime: { listContainers: async () => looks[Math.min(look++, looks.length - 1)] ?? [] },
+    runtime: {
+      listContainers: async () => looks[Math.min(look++, looks.length - 1)] ?? [],
+      diskIn: async () => null,
+    },
     compose: {
       up: async (services: string[]) => void calls.push(`up ${services}`),
       stop: async (services: string[]) => {

@@ -1,3 +1,4 @@
+import { syncDue } from '../../backup/scheduler.ts';
 import { ConfigCommand } from '../../cli/config-command.ts';
 import { showChanges } from '../../cli/show-changes.ts';
 import type { RecordedChange } from '../../config/changes.ts';
@@ -14,6 +15,7 @@ export default class ConfigUndo extends ConfigCommand {
     this.say(`${showChanges([change])}\n`);
     await this.confirm('Take this back?');
     const undone = await undo(db, { expected: change, actor: this.actor });
+    if (undone.entries.some(({ topic }) => topic === 'backup')) await syncDue(this.context);
     this.answer('It is taken back, and recorded: ./operator.sh config history.');
     return { undone, changed: true };
   }
