@@ -11,6 +11,7 @@ import { syncDue } from '../backup/scheduler.ts';
 import { type Site, siteOf } from '../backup/site.ts';
 import { assertDumpSpace } from '../backup/space-needs.ts';
 import { forgetExchange } from '../backup/unfinished.ts';
+import { minute } from '../cli/age.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { assertStarted } from '../cli/lifecycle.ts';
 import { findPrevious } from '../cli/previous.ts';
@@ -142,7 +143,7 @@ export default class Restore extends OperatorCommand {
     await this.#confirm(site.name, flags.confirm);
     if (replaces) await this.#exchange(site, plan, { before: observed, ...goal });
     else await this.runPlan(plan);
-    this.answer(`Restored ${goal.backup} of ${backup.checked.manifest.createdAt}.`);
+    this.answer(`Restored ${goal.backup} of ${minute(new Date(backup.checked.manifest.createdAt))} UTC.`);
     for (const role of backup.createdRoles ?? [])
       this.warning(
         `the role ${role} was made, without a password: it can't log in until ./operator.sh psql gives it one`,
@@ -231,7 +232,7 @@ export default class Restore extends OperatorCommand {
           .join(', ')
       : `${manifest.objects.count} documents (${megabytes(manifest.objects.bytes)})`;
     this.answer(
-      `${manifest.id}, of ${manifest.createdAt}: ${rows} rows, ${documents}, schema ${manifest.schemaHead ?? '-'}, engine ${manifest.engineVersion}`,
+      `${manifest.id}, of ${minute(new Date(manifest.createdAt))} UTC: ${rows} rows, ${documents}, schema ${manifest.schemaHead ?? '-'}, engine ${manifest.engineVersion}`,
     );
     this.answer(showPlan(plan));
   }

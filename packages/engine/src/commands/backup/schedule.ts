@@ -2,6 +2,7 @@ import { Args, Flags } from '@oclif/core';
 import { checkCron } from '../../backup/schedule.ts';
 import { nextScheduled, readDue, writeDue } from '../../backup/scheduler.ts';
 import { type BackupSettings, changeBackupSettings, readBackupSettings } from '../../backup/settings.ts';
+import { minute } from '../../cli/age.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { commandActor } from '../../config/actor.ts';
 import { EXIT, OperatorError } from '../../model/errors.ts';
@@ -43,7 +44,7 @@ export default class BackupSchedule extends OperatorCommand {
     const next = schedule && ((await readDue(this.context)) ?? (await nextScheduled(this.context, schedule)));
     this.answer(
       schedule
-        ? `Backups are made at "${schedule.cron}" (UTC), put off by up to ${schedule.jitterSeconds} s; next: ${next?.toISOString() ?? 'never'}`
+        ? `Backups are made at "${schedule.cron}" (UTC), put off by up to ${schedule.jitterSeconds} s; next: ${next ? `${minute(next)} UTC` : 'never'}`
         : 'Backups are made only by hand: ./operator.sh backup schedule "30 3 * * *"',
     );
     return { schedule, next: next?.toISOString() ?? null };
