@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto';
-import { pipeline } from 'node:stream/promises';
-import { constants, createZstdCompress } from 'node:zlib';
 import type { ConnectionSettings } from '@kg-operator/config';
 import type pg from 'pg';
 import { to } from 'pg-copy-streams';
@@ -29,6 +26,7 @@ import {
   type Progress,
 } from './format.ts';
 import { readSchema } from './portable-schema.ts';
+import { writeChunks } from './table-chunks.ts';
 
 export interface DumpOptions {
   /** How many tables are read at once. */
@@ -39,10 +37,6 @@ export interface DumpOptions {
   onSnapshot?: ((snapshot: string) => Promise<void>) | undefined;
 }
 
-// Level 2 takes two thirds of the time of level 3, zstd's own default; its output was between a tenth smaller and a tenth larger.
-// A chunk is far below CHUNK_LIMIT: what waits in memory, here and in the load, is a few of them per job.
-export const LEVEL = 2;
-const CHUNK_BYTES = 2 * 1024 * 1024;
 // Of what node reads from a connection before it waits for the compression.
 const READ_AHEAD = 1024 * 1024;
 
@@ -172,41 +166,10 @@ async function dumpTable(
 ): Promise<DumpedTable> {
   const table = { schema, name, columns, ...(condition === null ? {} : { condition }) };
   const rows = client.query(to(copyOut(table), { highWaterMark: READ_AHEAD }));
-  const hash = createHash('sha256');
-  let bytes = 0;
-  const chunks: number[] = [];
-  await pipeline(
-    rows,
-    async function* (source: AsyncIterable<Buffer>) {
-      for await (const part of source) {
-        hash.update(part);
-        bytes += part.length;
-        count(part.length);
-        yield part;
-      }
-    },
-    createZstdCompress({ chunkSize: 256 * 1024, params: { [constants.ZSTD_c_compressionLevel]: LEVEL } }),
-    async (source: AsyncIterable<Buffer>) => {
-      for await (const chunk of inChunks(source)) if (bytes > 0) chunks.push(await emit(chunk)); // no rows, no chunk
-    },
-  );
+  const written = await writeChunks(rows, emit, count);
   // The count arrives after the last row. The next answer on this connection comes after it.
   await rowsOf(client, 'SELECT 1');
-  return { ...table, rows: rows.rowCount, bytes, sha256: hash.digest('hex'), chunks };
-}
-
-export async function* inChunks(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of source) {
-    parts.push(part);
-    size += part.length;
-    if (size < CHUNK_BYTES) continue;
-    yield Buffer.concat(parts);
-    parts = [];
-    size = 0;
-  }
-  if (size > 0) yield Buffer.concat(parts);
+  return { ...table, rows: rows.rowCount, ...written };
 }
 
 export function withCounts(

@@ -1,6 +1,3 @@
-import { createHash } from 'node:crypto';
-import { pipeline } from 'node:stream/promises';
-import { constants, createZstdCompress } from 'node:zlib';
 import type { ConnectionSettings } from '@kg-operator/config';
 import type pg from 'pg';
 import { connect, rowsOf, SESSION } from './database-connection.ts';
@@ -11,7 +8,7 @@ import {
   readTables,
   type TableInfo,
 } from './database-contents.ts';
-import { inChunks, LEVEL, withCounts } from './database-dump.ts';
+import { withCounts } from './database-dump.ts';
 import { dumpFailed } from './database-errors.ts';
 import { countObjects, readIdentity } from './database-identity.ts';
 import { openSnapshot } from './database-snapshot.ts';
@@ -25,6 +22,7 @@ import {
 } from './format.ts';
 import { countRows, rowPieces } from './portable-rows.ts';
 import { readSchema } from './portable-schema.ts';
+import { writeChunks } from './table-chunks.ts';
 
 export interface PortableDumpOptions {
   signal?: AbortSignal;
@@ -99,24 +97,13 @@ async function dumpTable(
   count: (bytes: number) => void,
 ): Promise<DumpedTable> {
   const table = { schema, name, columns, ...(condition === null ? {} : { condition }) };
-  const hash = createHash('sha256');
-  const sum = { rows: 0, bytes: 0 };
-  const chunks: number[] = [];
-  await pipeline(
-    rowPieces(client, table),
-    async function* (pieces: AsyncIterable<Buffer>) {
-      for await (const piece of pieces) {
-        hash.update(piece);
-        sum.rows += countRows(piece);
-        sum.bytes += piece.length;
-        count(piece.length);
-        yield piece;
-      }
-    },
-    createZstdCompress({ chunkSize: 256 * 1024, params: { [constants.ZSTD_c_compressionLevel]: LEVEL } }),
-    async (compressed: AsyncIterable<Buffer>) => {
-      for await (const chunk of inChunks(compressed)) if (sum.bytes > 0) chunks.push(await emit(chunk));
-    },
-  );
-  return { ...table, ...sum, sha256: hash.digest('hex'), chunks };
+  let rows = 0;
+  const counted = (async function* () {
+    for await (const piece of rowPieces(client, table)) {
+      rows += countRows(piece);
+      yield piece;
+    }
+  })();
+  const written = await writeChunks(counted, emit, count);
+  return { ...table, rows, ...written };
 }
