@@ -1,7 +1,9 @@
 import { execute } from '@oclif/core';
+import { skipOptimizing } from './database/webassembly.ts';
 
 /** Runs the CLI. What oclif itself throws (an unknown command) is reported the same way as a command's own failure. */
 export async function main(url: string): Promise<void> {
+  skipOptimizing();
   try {
     await execute({ dir: url });
   } catch (thrown) {

@@ -3,6 +3,7 @@ import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
 import { EXIT, OperatorError } from '../model/errors.ts';
+import { optimize } from './webassembly.ts';
 
 /** Where in a data directory the database is. */
 export function databaseFolder(dataDirectory: string): string {
@@ -72,6 +73,7 @@ export async function openFolder(folder: string, { durable = true } = {}): Promi
     await (await open(mark, 'w', 0o600)).close();
     await mkdir(folder, { mode: 0o700 });
   }
+  optimize();
   const pglite = await PGlite.create({
     fs: durable ? new DurableFS(folder) : new NodeFS(folder),
     extensions: { age },

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type ConnectionSettings, Secret } from '@kg-operator/config';
 import { type MigrationSession, openSession, type SessionOptions } from '../database/session.ts';
+import { optimize } from '../database/webassembly.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { literal } from './ledger.ts';
 
@@ -107,6 +108,7 @@ async function inMemory<T>(
     import('@electric-sql/pglite-age'),
     import('../database/wire.ts'),
   ]);
+  optimize();
   const pglite = await PGlite.create({
     extensions: { age },
     startParams: [...PGlite.defaultStartParams, '-c', 'search_path=public,ag_catalog'],
