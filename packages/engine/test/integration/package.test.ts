@@ -106,17 +106,6 @@ describe('the package', () => {
     });
   });
 
-  test("PostgreSQL's parser fits into a small machine: V8 does not optimise it", async () => {
-    const { run } = await place('small');
-    // Kilobytes, https://nodejs.org/api/process.html#processresourceusage; optimised it takes more than 600 MB.
-    const tell = "process.on('exit',()=>process.stderr.write('maxRSS='+process.resourceUsage().maxRSS))";
-    const { code, stderr } = await run(['migrate', 'lint'], {
-      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tell)}`,
-    });
-    expect(code).toBe(0);
-    expect(Number(/maxRSS=(\d+)/.exec(stderr)?.[1])).toBeLessThan(250_000);
-  });
-
   test('migrate new and migrate lint need no database and no checkout: the parser is in the package', async () => {
     const { run, folder } = await place('own migrations');
     const made = await run(['migrate', 'new', 'Add orders', '--dir', 'db']);
