@@ -20,8 +20,7 @@ import { type BackupRecord, backupId, orTold } from './catalog.ts';
 import { type Destination, directoryDestination } from './destination.ts';
 import { hostIdentity } from './keys.ts';
 import type { BackupSource } from './make.ts';
-import { fileBucket, type ObjectBucket, s3Bucket } from './object-store.ts';
-import { s3Client, s3Destination } from './s3.ts';
+import type { ObjectBucket } from './object-store.ts';
 import {
   type BackupSettings,
   credentialRow,
@@ -107,6 +106,8 @@ export async function openDestination(
     return directoryDestination(settings.name, pathOf(context, settings));
   }
   const secretAccessKey = await storedCredential(context, credentialRow(settings.name));
+  // The S3 client takes 50 ms to load, and `status` does not need it.
+  const { s3Destination } = await import('./s3.ts');
   return s3Destination(settings.name, { ...settings, secretAccessKey }, settings.prefix);
 }
 
@@ -152,11 +153,13 @@ export async function documentBucket(
 }
 
 export async function openBucket(context: RunContext, settings: ObjectStoreSettings): Promise<ObjectBucket> {
+  const { fileBucket, s3Bucket } = await import('./object-store.ts');
   if (isFileStore(settings))
     return fileBucket(
       join(context.settings.dataDirectory, settings.endpoint.slice('file:'.length), settings.bucket),
     );
   const secretAccessKey = await storedCredential(context, 'garage');
+  const { s3Client } = await import('./s3.ts');
   return s3Bucket(s3Client({ ...settings, secretAccessKey }), settings.bucket);
 }
 
