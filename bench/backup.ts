@@ -3,7 +3,7 @@
  * the same container and keeps its files on the same disk; it neither copies documents nor proves anything. README.md holds the last run.
  */
 import { readFile } from 'node:fs/promises';
-import { docker } from '../test/e2e/command.ts';
+import { expectCode, run } from '../test/e2e/command.ts';
 import { fillGraph, fillTable } from '../test/e2e/filling.ts';
 import { ADMIN_PASSWORD, Installation } from '../test/e2e/installation.ts';
 import { type Comparison, compare, median, report, row } from './measure.ts';
@@ -30,7 +30,7 @@ try {
   const large = await memoryOfBackup();
   const results: Comparison[] = [
     {
-      name: 'memory of a backup',
+      name: 'memory of a backup, of ten times the data',
       ours: 'of 2 GB',
       peer: 'of 200 MB',
       oursValue: large,
@@ -85,8 +85,9 @@ async function restores(): Promise<Comparison[]> {
     await installation.ok(['backup', 'prune', '--previous', '--yes']);
     await inOperator('rm -rf peer; psql -qd postgres -c "CREATE DATABASE peer TEMPLATE template0"');
     const begun = performance.now();
+    // It ends with errors: the rows of AGE's catalog hold numbers of the old database. The graphs it makes can't be read.
     await inOperator(
-      'age -d -i kit.txt peer.age | tar x && pg_restore -d peer -j2 peer && psql -qd peer -c ANALYZE && rm -r peer',
+      'age -d -i kit.txt peer.age | tar x; pg_restore -d peer -j2 peer || :; psql -qd peer -c ANALYZE; rm -r peer',
     );
     times.peer.push(performance.now() - begun);
     await inOperator('psql -qd postgres -c "DROP DATABASE peer"');
@@ -124,12 +125,8 @@ async function stepTime(kind: string): Promise<number> {
 /** A script in the operator container, in the installation's folder, with libpq's variables set. */
 async function inOperator(script: string): Promise<void> {
   const { POSTGRES_PASSWORD = '' } = await installation.env();
-  const libpq = Object.entries({
-    PGHOST: 'postgres',
-    PGUSER: 'kg',
-    PGDATABASE: 'kg',
-    PGPASSWORD: POSTGRES_PASSWORD,
-  });
-  const variables = libpq.flatMap(([name, value]) => ['-e', `${name}=${value}`]);
-  await docker('exec', '-w', installation.root, ...variables, operator, 'sh', '-euc', script);
+  const libpq = { PGHOST: 'postgres', PGUSER: 'kg', PGDATABASE: 'kg', PGPASSWORD: POSTGRES_PASSWORD };
+  const names = Object.keys(libpq).flatMap((name) => ['-e', name]);
+  const args = ['exec', '-w', installation.root, ...names, operator, 'sh', '-euc', script];
+  expectCode(await run('docker', args, { env: libpq }));
 }
