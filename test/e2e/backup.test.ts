@@ -122,6 +122,7 @@ test('a second, empty host is restored from the bundle and the kit', async () =>
   const status = await second.json<{ ok: boolean }>(['status', '--exit-code']);
   expect([status.code, status.document.data.ok]).toEqual([0, true]);
   expect(await second.psql("SELECT datname FROM pg_database WHERE datname LIKE 'kg_%'")).toEqual([]);
+  expect(await readdir(second.path('.operator'))).not.toContain('exchange.json');
   const again = await second.json(['up', '--yes', '--restore', './moved.tar.age', '--kit-file', 'kit.txt']);
   expect(again).toMatchObject({ code: 3, document: { error: { code: 'DATA_EXISTS' } } });
   expect((await second.logIn()).status).toBe(200);

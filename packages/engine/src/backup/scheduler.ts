@@ -1,6 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunContext } from '../run/context.ts';
+import { syncPath } from './destination.ts';
 import { nextDue } from './schedule.ts';
 import { type BackupSettings, readBackupSettings } from './settings.ts';
 
@@ -83,5 +84,8 @@ async function place({ settings }: Site, name: string, text: string): Promise<vo
   await mkdir(settings.stateDirectory, { recursive: true, mode: 0o700 });
   const path = join(settings.stateDirectory, name);
   await writeFile(`${path}.tmp`, text, { mode: 0o600 });
+  // A machine that goes down now must find the old file or the new one: an empty one would keep `status` from reading it.
+  await syncPath(`${path}.tmp`);
   await rename(`${path}.tmp`, path);
+  await syncPath(settings.stateDirectory);
 }

@@ -4,6 +4,7 @@ import { dropPrevious } from '../backup/previous.ts';
 import { checkBundle } from '../backup/read.ts';
 import { newNames } from '../backup/restore-names.ts';
 import { assertRestorable } from '../backup/restore-preflight.ts';
+import { forgetExchange } from '../backup/unfinished.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import { planRestore } from '../plan/restore.ts';
@@ -45,6 +46,7 @@ export async function restoreOnNewHost(host: NewHost, file: string, flags: KeyFl
   const plan = planRestore(await observe(context), goal);
   await host.runPlan({ ...plan, warnings: [], destructive: false });
   assertStarted(await observe(context), { infrastructure: true, application: true });
+  await forgetExchange(context.settings.stateDirectory, goal.outgoing);
   // What was live until now is the empty database that was made above, and its empty bucket.
   await dropPrevious(context, goal.outgoing);
   return checked.manifest.id;

@@ -1,9 +1,10 @@
 import { cpSync, existsSync } from 'node:fs';
-import { cp, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { readEnvFile } from '../../src/model/settings.ts';
+import { takeLock } from '../../src/run/lock.ts';
 import { freePort, type RunningCommand, start, until } from '../installed-package.ts';
 
 jest.setTimeout(240_000);
@@ -206,6 +207,12 @@ describe('backup and restore without Docker', () => {
     expect(await title()).not.toBe('Changed again');
     expect(await first.contents()).toEqual([...WHOLE, previousDatabase, `${previousDatabase}.json`]);
     expect((await first.ok(['status'])).backup.previousDatabases).toMatchObject([{ name: previousDatabase }]);
+    const release = await takeLock(await realpath(join(first.data, 'backups')), 'restore');
+    expect(await first.json(['backup', 'prune', '--previous', '--yes'])).toMatchObject({
+      code: 5,
+      error: { code: 'LOCKED' },
+    });
+    await release();
     expect(await first.ok(['backup', 'prune', '--previous', '--yes'])).toMatchObject({
       databases: [previousDatabase],
     });

@@ -5,6 +5,7 @@ import { expiredBackups, pruneBackups } from '../../backup/steps.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { askText } from '../../cli/prompts.ts';
 import { EXIT, OperatorError } from '../../model/errors.ts';
+import { planLock, takeLock } from '../../run/lock.ts';
 
 export default class BackupPrune extends OperatorCommand {
   static override summary =
@@ -36,8 +37,14 @@ export default class BackupPrune extends OperatorCommand {
         exitCode: EXIT.usage,
         hint: 'give --yes',
       });
-    await pruneBackups(this.context);
-    for (const name of databases) await site.dropPrevious(name);
+    // A restore under way may be about to put one of these databases back.
+    const release = await takeLock(await planLock(this.context.settings), 'backup prune');
+    try {
+      await pruneBackups(this.context);
+      for (const name of databases) await site.dropPrevious(name);
+    } finally {
+      await release();
+    }
     this.answer('Removed.');
     return { backups, databases, removed: true };
   }
