@@ -1,33 +1,105 @@
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Step } from '../model/plan.ts';
+import type { ReleasePins } from '../upgrade/pins.ts';
 
-/** One line of `.operator/journal.jsonl`: what cannot be seen later. Never a secret. */
-export interface JournalEntry {
-  at: string;
-  run: string;
-  event: 'run-started' | 'step-started' | 'step-finished' | 'run-finished' | 'run-failed';
-  command?: string;
-  goal?: string;
-  step?: string;
-  error?: string;
+/**
+ * One line of `.operator/journal.jsonl`: what cannot be seen later. Never a secret. `run` is the id of the run it belongs to. A run without
+ * one of the three last events was cut off, or is under way.
+ */
+export type JournalEvent =
+  | ({ event: 'run-started'; run: string } & RunStart)
+  /** Another process goes on with it: after it was cut off, or by a hand-over. */
+  | { event: 'run-continued'; run: string; engine: string }
+  | { event: 'step-started'; run: string; index: number; step: Step['kind'] }
+  | { event: 'step-finished'; run: string; index: number; step: Step['kind'] }
+  | { event: 'run-finished'; run: string }
+  | { event: 'run-failed'; run: string; error: string; code?: string; hint?: string | undefined }
+  /** A person gave it up for another: rollback after an upgrade that was cut off. */
+  | { event: 'run-given-up'; run: string; for: string };
+
+export interface RunStart {
+  /** As it was typed, without what could be a secret. */
+  command: string;
+  goal: string;
+  /** Who typed it. */
+  actor?: string | undefined;
+  /** Version of the engine that made the plan. */
+  engine?: string;
+  steps: Step[];
+  /** Upgrades and rollbacks only: from which release to which. */
+  change?: ReleaseChange;
 }
 
+export interface ReleaseChange {
+  from: ReleasePins;
+  to: ReleasePins;
+  /** The head of the schema when it began; null: no migration yet. */
+  head: string | null;
+  /** The run that this one undoes by itself. */
+  undoes?: string | undefined;
+  /** `--no-backup` was typed. */
+  noBackup?: boolean;
+}
+
+export type JournalEntry = JournalEvent & { at: string };
+
 export interface Journal {
-  append(entry: Omit<JournalEntry, 'at'>): Promise<void>;
+  append(entry: JournalEvent): Promise<void>;
+  /** All entries, oldest first; none where there is no journal. A last line that was cut off is passed over. */
+  read(): Promise<JournalEntry[]>;
 }
 
 /** Appends to `journal.jsonl` in the state directory and flushes each line to disk. */
 export function fileJournal(stateDirectory: string): Journal {
+  const path = join(stateDirectory, 'journal.jsonl');
   return {
     async append(entry) {
       await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
-      const file = await open(join(stateDirectory, 'journal.jsonl'), 'a', 0o600);
+      const file = await open(path, 'a+', 0o600);
       try {
-        await file.write(`${JSON.stringify({ at: new Date().toISOString(), ...entry })}\n`);
+        await file.write(
+          `${await lineFeed(file)}${JSON.stringify({ at: new Date().toISOString(), ...entry })}\n`,
+        );
         await file.sync();
       } finally {
         await file.close();
       }
     },
+    async read() {
+      return parseJournal(await readIfThere(path));
+    },
   };
+}
+
+/** Lines that are no JSON were cut off by a power loss: what they would have said did not happen. */
+export function parseJournal(text: string): JournalEntry[] {
+  const entries: JournalEntry[] = [];
+  for (const line of text.split('\n')) {
+    if (line === '') continue;
+    try {
+      entries.push(JSON.parse(line) as JournalEntry);
+    } catch {
+      // see above
+    }
+  }
+  return entries;
+}
+
+/** After a line that was cut off the next one begins anew. */
+async function lineFeed(file: Awaited<ReturnType<typeof open>>): Promise<string> {
+  const { size } = await file.stat();
+  if (size === 0) return '';
+  const last = Buffer.alloc(1);
+  await file.read(last, 0, 1, size - 1);
+  return last.toString() === '\n' ? '' : '\n';
+}
+
+async function readIfThere(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
 }

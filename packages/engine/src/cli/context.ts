@@ -5,8 +5,10 @@ import { systemClock } from '../adapters/clock.ts';
 import { dockerCompose } from '../adapters/compose.ts';
 import { dockerRuntime } from '../adapters/docker.ts';
 import { garageAdmin } from '../adapters/garage.ts';
+import { dockerImages } from '../adapters/images.ts';
 import { hostRuntime, noCompose } from '../adapters/host-process.ts';
 import { fileJournal } from '../adapters/journal.ts';
+import { dockerRunner } from '../adapters/runner.ts';
 import { serviceMemo } from '../adapters/service-memo.ts';
 import { observeDatabase } from '../database/observe.ts';
 import { openSession } from '../database/session.ts';
@@ -32,6 +34,8 @@ export function createContext(
     settings,
     engineVersion,
     ...(settings.mode === 'containers' ? withContainers(settings) : withoutContainers(settings)),
+    images: dockerImages(),
+    runner: dockerRunner(settings, env),
     clock: systemClock,
     journal: fileJournal(settings.stateDirectory),
     hostname: hostname(),

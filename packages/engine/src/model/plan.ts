@@ -8,7 +8,54 @@ export type Step =
   | { kind: 'configure-object-store' }
   | { kind: 'require-configuration' }
   | { kind: 'probe'; target: ProbeTarget; timeoutSeconds: number }
-  | BackupStep;
+  | BackupStep
+  | UpgradeStep;
+
+/**
+ * Steps of upgrade and rollback (upgrade/steps.ts). Images are references by digest, `NAME@sha256:…`, or by the id of what a bundle brought.
+ * Any of them may run again after it was cut off, or was done: each looks at what is there first.
+ */
+export type UpgradeStep =
+  | { kind: 'run-hook'; hook: Hook }
+  /** `bundle`: the file they come from, where it is not the registry. */
+  | { kind: 'pull-images'; images: string[]; bundle: string | null }
+  /** The engine of this version goes on with the run. */
+  | { kind: 'hand-over'; version: string; image: string }
+  | { kind: 'replace-operator'; version: string; image: string }
+  /** Writes down which images the services named run from now on; others stay as they are. */
+  | { kind: 'pin-images'; version: string; images: Record<string, string> }
+  | { kind: 'roll-service'; service: string; image: string; timeoutSeconds: number }
+  | { kind: 'copy-database'; database: string }
+  | {
+      kind: 'health-gate';
+      version: string;
+      checks: HealthCheck[];
+      timeoutSeconds: number;
+      stabilitySeconds: number;
+    }
+  | { kind: 'record-release'; version: string }
+  /** Removes images that belong to none of these versions. */
+  | { kind: 'prune-images'; keep: string[] };
+
+export const HOOKS = [
+  'pre-upgrade',
+  'post-upgrade',
+  'pre-migrate',
+  'post-migrate',
+  'pre-backup',
+  'post-backup',
+  'pre-start',
+  'post-start',
+] as const;
+/** An executable in `hooks/` of the installation. */
+export type Hook = (typeof HOOKS)[number];
+
+/** Asked through the gateway: a GET of `path` must answer with `status`. */
+export interface HealthCheck {
+  target: ProbeTarget;
+  path: string;
+  status: number;
+}
 
 /** Steps of backup and restore; `id` is a backup's, see backup/catalog.ts. */
 export type BackupStep =
@@ -75,6 +122,26 @@ export function describeStep(step: Step): string {
       return `Put back the documents of ${step.backup} that are missing or differ`;
     case 'restore-configuration':
       return `Take the configuration of ${step.backup} over, by way of database ${step.database}`;
+    case 'run-hook':
+      return `Run hooks/${step.hook}`;
+    case 'pull-images':
+      return `${step.bundle === null ? 'Pull' : `Load from ${step.bundle}`} ${count(step.images.length, 'image')}`;
+    case 'hand-over':
+      return `Go on with kg-operator ${step.version}`;
+    case 'replace-operator':
+      return `Replace the operator by ${step.version}`;
+    case 'pin-images':
+      return `Note the images of ${step.version} for ${Object.keys(step.images).join(', ')}`;
+    case 'roll-service':
+      return `Replace ${step.service} while it serves`;
+    case 'copy-database':
+      return `Keep the database as it is now, as ${step.database}`;
+    case 'health-gate':
+      return `Ask ${step.version} through the gateway, until it is well for ${step.stabilitySeconds} s`;
+    case 'record-release':
+      return `Record ${step.version} as installed`;
+    case 'prune-images':
+      return `Remove images older than ${step.keep.at(-1)}`;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { MigrationKind } from '../migrations/header.ts';
-import type { ProbeTarget } from '../model/plan.ts';
+import type { HealthCheck } from '../model/plan.ts';
 import { parseDocument } from './document.ts';
 import {
   boolean,
@@ -36,13 +36,6 @@ export interface PlatformImage {
 export interface ReleaseMigration {
   id: string;
   kind: MigrationKind;
-}
-
-/** Asked through the gateway: a GET of `path` must answer with `status`. */
-export interface HealthCheck {
-  target: ProbeTarget;
-  path: string;
-  status: number;
 }
 
 /** A release.json: everything an installation knows of a version before it changes anything. schema/json/release.schema.json. */

@@ -4,7 +4,9 @@ import type { Clock } from '../adapters/clock.ts';
 import type { Compose } from '../adapters/compose.ts';
 import type { ContainerRuntime } from '../adapters/docker.ts';
 import type { GarageAdmin } from '../adapters/garage.ts';
+import type { ImageStore } from '../adapters/images.ts';
 import type { Journal } from '../adapters/journal.ts';
+import type { Runner } from '../adapters/runner.ts';
 import type { DumpToRestore } from '../backup/dump-file.ts';
 import type { BundleFile, CheckedBundle } from '../backup/read.ts';
 import type { MigrationSession } from '../database/session.ts';
@@ -22,6 +24,8 @@ export interface RunContext {
     recall(): Promise<DeclaredService[] | null>;
     renew(services: DeclaredService[]): Promise<void>;
   };
+  images: ImageStore;
+  runner: Runner;
   clock: Clock;
   journal: Journal;
   /** Host name of this process: inside a container the first 12 digits of the container's id. */

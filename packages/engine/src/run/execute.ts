@@ -5,7 +5,14 @@ import { configureObjectStore } from '../config/garage.ts';
 import { readMigrations } from '../migrations/files.ts';
 import { migrate } from '../migrations/migrate.ts';
 import { messageOf } from '../model/errors.ts';
-import { type BackupStep, count, type Step, type StepKind, type StepOf } from '../model/plan.ts';
+import {
+  type BackupStep,
+  count,
+  type Step,
+  type StepKind,
+  type StepOf,
+  type UpgradeStep,
+} from '../model/plan.ts';
 import { infrastructureSecret } from '../model/settings.ts';
 import type { RunContext } from './context.ts';
 import { waitFor, waitHealthy } from './wait.ts';
@@ -17,7 +24,7 @@ export type Executors<Kinds extends StepKind = StepKind> = {
   [K in Kinds]: (step: StepOf<K>, context: RunContext, report: Report) => Promise<void>;
 };
 
-const executors: Executors<Exclude<StepKind, BackupStep['kind']>> = {
+const executors: Executors<Exclude<StepKind, (BackupStep | UpgradeStep)['kind']>> = {
   'compose-up': ({ services }, { compose }) => compose.up(services),
   'compose-stop': ({ services }, { compose }) => compose.stop(services),
   'wait-healthy': ({ services, timeoutSeconds }, context, report) =>
@@ -68,13 +75,20 @@ const executors: Executors<Exclude<StepKind, BackupStep['kind']>> = {
 
 /** Runs one step with the executor of its kind. */
 export async function executeStep(step: Step, context: RunContext, report: Report): Promise<void> {
-  const all: Executors =
-    step.kind in executors
-      ? (executors as Executors)
-      : // Loaded only here: age, S3 and PostgreSQL's COPY would make every command 60 ms slower.
-        { ...executors, ...(await import('../backup/steps.ts')).backupExecutors };
-  const executor = all[step.kind] as (step: Step, context: RunContext, report: Report) => Promise<void>;
+  const all = step.kind in executors ? executors : await rareExecutors();
+  const executor = (all as Executors)[step.kind] as (
+    step: Step,
+    context: RunContext,
+    report: Report,
+  ) => Promise<void>;
   return executor(step, context, report);
+}
+
+/** Loaded only when one is run: age, S3 and PostgreSQL's COPY would make every command 60 ms slower. */
+async function rareExecutors(): Promise<Executors<(BackupStep | UpgradeStep)['kind']>> {
+  const { backupExecutors } = await import('../backup/steps.ts');
+  const { upgradeExecutors } = await import('../upgrade/steps.ts');
+  return { ...backupExecutors, ...upgradeExecutors };
 }
 
 const PROBE_REQUEST_MS = 5000;

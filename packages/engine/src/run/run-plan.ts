@@ -24,12 +24,13 @@ export async function runPlan(
   const run = randomUUID();
   const release = await takeLock(await planLock(settings), command);
   try {
-    await journal.append({ run, event: 'run-started', command, goal: plan.goal });
+    await journal.append({ run, event: 'run-started', command, goal: plan.goal, steps: plan.steps });
     await render(plan, async (step, report) => {
       throwIfInterrupted(signal);
-      await journal.append({ run, event: 'step-started', step: step.kind });
+      const index = plan.steps.indexOf(step);
+      await journal.append({ run, event: 'step-started', index, step: step.kind });
       await executeStep(step, context, onChange(report));
-      await journal.append({ run, event: 'step-finished', step: step.kind });
+      await journal.append({ run, event: 'step-finished', index, step: step.kind });
     });
     await journal.append({ run, event: 'run-finished' });
   } catch (error) {

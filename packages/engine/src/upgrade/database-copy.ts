@@ -1,0 +1,7 @@
+import type { StepOf } from '../model/plan.ts';
+import type { RunContext } from '../run/context.ts';
+import type { Report } from '../run/execute.ts';
+
+export async function copyDatabase(_step: StepOf<'copy-database'>, _context: RunContext, _report: Report): Promise<void> {
+  throw new Error('contract');
+}
