@@ -27,5 +27,5 @@ export interface ImageStore {
 }
 
 export function dockerImages(): ImageStore {
-  throw new Error('contract');
+  return {} as ImageStore;
 }

@@ -11,5 +11,5 @@ export interface Runner {
 }
 
 export function dockerRunner(_settings: Settings, _env: NodeJS.ProcessEnv): Runner {
-  throw new Error('contract');
+  return {} as Runner;
 }
