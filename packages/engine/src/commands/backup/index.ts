@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { findBackup, type ListedBackup, listBackups } from '../../backup/catalog.ts';
 import { backupFolder, copiesGoTo, localDestination, newBackupId } from '../../backup/installation.ts';
-import { megabytes } from '../../backup/make.ts';
 import { readBackupSettings } from '../../backup/settings.ts';
 import { assertBackupSpace } from '../../backup/space-needs.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
@@ -9,6 +8,7 @@ import { failedBackup } from '../../cli/failed-backup.ts';
 import { askForKit, newKit, showKit, storeKit } from '../../cli/recovery-kit.ts';
 import { givenSecret } from '../../cli/secret-input.ts';
 import { showPlan } from '../../cli/show-plan.ts';
+import { megabytes } from '../../model/disk.ts';
 import type { Plan } from '../../model/plan.ts';
 import { planBackup } from '../../plan/backup.ts';
 
