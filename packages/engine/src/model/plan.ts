@@ -50,6 +50,11 @@ export const HOOKS = [
 /** An executable in `hooks/` of the installation. */
 export type Hook = (typeof HOOKS)[number];
 
+/** The step that runs a hook, where there is one. */
+export function hookStep(present: readonly Hook[], hook: Hook): Step[] {
+  return present.includes(hook) ? [{ kind: 'run-hook', hook }] : [];
+}
+
 /** Asked through the gateway: a GET of `path` must answer with `status`. */
 export interface HealthCheck {
   target: ProbeTarget;

@@ -11,6 +11,7 @@ import { showPlan } from '../../cli/show-plan.ts';
 import { megabytes } from '../../model/disk.ts';
 import type { Plan } from '../../model/plan.ts';
 import { planBackup } from '../../plan/backup.ts';
+import { hooksOf } from '../../upgrade/hooks.ts';
 
 export default class Backup extends OperatorCommand {
   static override summary = 'Back up everything, encrypted, and restore it once to prove it';
@@ -48,6 +49,7 @@ export default class Backup extends OperatorCommand {
       verify: !flags['no-verify'],
       copyTo,
       prune: settings.retention !== null,
+      hooks: await hooksOf(this.context.settings),
     });
     await assertBackupSpace(this.context, plan);
     if (flags['dry-run']) {
