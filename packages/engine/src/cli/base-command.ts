@@ -94,12 +94,7 @@ export abstract class OperatorCommand extends Command {
 
   /** Runs a plan with its steps shown on stderr. */
   protected async runPlan(plan: Plan): Promise<void> {
-    await runPlan(
-      plan,
-      this.context,
-      `${this.config.bin} ${this.commandName()}`,
-      await this.renderer(),
-    );
+    await runPlan(plan, this.context, `${this.config.bin} ${this.commandName()}`, await this.renderer());
   }
 
   /** How steps are shown here. */

@@ -36,7 +36,7 @@ export function parsePins(text: string, path = PINS): ReleasePins {
   const pins: ReleasePins = { version: null, images: {} };
   for (const [index, line] of text.split('\n').entries()) {
     if (line === '' || line.startsWith('#')) continue;
-    const [, name, value] = /^([A-Z][A-Z0-9_]*)=([A-Za-z0-9_.\/:@-]+)$/.exec(line) ?? [];
+    const [, name, value] = /^([A-Z][A-Z0-9_]*)=([A-Za-z0-9_./:@-]+)$/.exec(line) ?? [];
     if (name === 'RELEASE_VERSION' && value) pins.version = value;
     else if (name?.startsWith('IMAGE_') && value)
       pins.images[name.slice('IMAGE_'.length).toLowerCase().replaceAll('_', '-')] = value;

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { forgetExchange, unfinishedExchange } from '../backup/unfinished.ts';
 import type { StepOf } from '../model/plan.ts';
-import type { RunContext } from '../run/context.ts';
 import { replaceFile } from '../release/store.ts';
+import type { RunContext } from '../run/context.ts';
 import { readPins, writePins } from './pins.ts';
 
 /** What is installed, for those who see neither Docker nor the database: the console. */
