@@ -10,6 +10,8 @@ export interface Compose {
   declaredServices(): Promise<DeclaredService[]>;
   up(services: string[]): Promise<void>;
   stop(services: string[]): Promise<void>;
+  /** Creates containers of a service beside those it has, until it has this many; starts none, and leaves those that are there as they are. */
+  createCopies(service: string, copies: number): Promise<void>;
   /** The newest lines that a service wrote, oldest first. */
   lastLogLines(service: string, lines: number): Promise<string[]>;
 }
@@ -30,6 +32,21 @@ export const composeArgv = {
     ...services,
   ],
   stop: (services: string[]) => ['compose', '--progress', 'plain', 'stop', ...services],
+  createCopies: (service: string, copies: number) => [
+    'compose',
+    '--progress',
+    'plain',
+    'up',
+    '--no-start',
+    '--no-deps',
+    '--no-build',
+    '--pull',
+    'never',
+    '--no-recreate',
+    '--scale',
+    `${service}=${copies}`,
+    service,
+  ],
   logs: (service: string, lines: number) => [
     'compose',
     'logs',
@@ -47,6 +64,7 @@ export function dockerCompose(): Compose {
     declaredServices: async () => parseDeclaredServices(await docker(composeArgv.config())),
     up: async (services) => void (await docker(composeArgv.up(services))),
     stop: async (services) => void (await docker(composeArgv.stop(services))),
+    createCopies: async (service, copies) => void (await docker(composeArgv.createCopies(service, copies))),
     lastLogLines: async (service, lines) =>
       (await docker(composeArgv.logs(service, lines)))
         .split('\n')
