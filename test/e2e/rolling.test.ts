@@ -44,7 +44,7 @@ describe('application services are replaced while they serve', () => {
         gateway: { api: `http://127.0.0.1:${kg.apiPort}`, web: `http://127.0.0.1:${kg.webPort}` },
       },
       runtime: dockerRuntime(),
-      compose: dockerCompose(),
+      compose: dockerCompose(kg.path('.operator')),
       images: {
         find: async (name: string) => {
           const { code, stdout } = await run('docker', ['image', 'inspect', '-f', '{{.Id}}', name]);

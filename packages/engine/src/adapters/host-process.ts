@@ -50,6 +50,7 @@ export function noCompose(): Compose {
     up: refuse,
     stop: refuse,
     createCopies: refuse,
+    exec: refuse,
     lastLogLines: async () => [],
   };
 }

@@ -3,7 +3,7 @@ import { needsContainers } from '../adapters/host-process.ts';
 import type { OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
-import { runPlan } from '../run/run-plan.ts';
+import { type Render, runPlan } from '../run/run-plan.ts';
 import { interrupted } from '../run/wait.ts';
 import { createContext } from './context.ts';
 import { errorDocument, toOperatorError } from './errors.ts';
@@ -94,6 +94,11 @@ export abstract class OperatorCommand extends Command {
 
   /** Runs a plan with its steps shown on stderr. */
   protected async runPlan(plan: Plan): Promise<void> {
+    await runPlan(plan, this.context, `${this.config.bin} ${this.commandName()}`, await this.renderer());
+  }
+
+  /** How steps are shown here. */
+  protected async renderer(): Promise<Render> {
     const { chooseRenderer, renderWith } = await import('./render.ts');
     const renderer = chooseRenderer({
       json: this.jsonEnabled(),
@@ -102,7 +107,7 @@ export abstract class OperatorCommand extends Command {
       CI: process.env.CI,
       TERM: process.env.TERM,
     });
-    await runPlan(plan, this.context, `${this.config.bin} ${this.commandName()}`, renderWith(renderer));
+    return renderWith(renderer);
   }
 
   /** The answer for a person, on stdout; nothing under `--json`. */

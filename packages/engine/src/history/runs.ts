@@ -1,5 +1,6 @@
 import type { JournalEntry, ReleaseChange } from '../adapters/journal.ts';
-import type { Step } from '../model/plan.ts';
+import { EXIT, type ExitCode } from '../model/errors.ts';
+import { describeStep, type Step } from '../model/plan.ts';
 
 /** What the journal tells of one run. Times are ISO 8601. */
 export interface Run {
@@ -13,7 +14,7 @@ export interface Run {
   /** `unfinished`: under way, or cut off; who asks Docker or the lock knows which. */
   outcome: 'finished' | 'failed' | 'given-up' | 'unfinished';
   steps: RunStep[];
-  error: { message: string; code: string | null; hint: string | null } | null;
+  error: { message: string; code: string | null; exitCode: ExitCode; hint: string | null } | null;
   change: ReleaseChange | null;
   /** The run that undid this one, or was made in its place. */
   followedBy: string | null;
@@ -22,7 +23,10 @@ export interface Run {
 }
 
 export interface RunStep {
+  /** Of a run that another engine planned it may be of a kind that this one does not know, or have its kind only. */
   step: Step;
+  /** One line for a person. */
+  title: string;
   /** Of the last time it was begun; null: not yet. */
   startedAt: string | null;
   finishedAt: string | null;
@@ -40,11 +44,13 @@ export function runsOf(entries: readonly JournalEntry[]): Run[] {
     const run = runs.get(entry.run);
     if (run) apply(run, entry);
   }
+  // It failed, and what undoes it was begun, but the line that says so was not written any more.
   for (const run of runs.values())
-    // It failed, and what undoes it was begun, but the line that says so was not written any more.
     if (run.outcome === 'unfinished' && run.followedBy !== null) run.outcome = 'failed';
   return [...runs.values()];
 }
+
+type StepEntry = JournalEntry & { event: 'step-started' | 'step-finished' };
 
 function begun(entry: JournalEntry & { event: 'run-started' }): Run {
   const { run, at, command, goal, actor, engine, change } = entry;
@@ -57,7 +63,7 @@ function begun(entry: JournalEntry & { event: 'run-started' }): Run {
     startedAt: at,
     endedAt: null,
     outcome: 'unfinished',
-    steps: (entry.steps ?? []).map((step) => ({ step, startedAt: null, finishedAt: null })),
+    steps: (entry.steps ?? []).map(planned),
     error: null,
     change: change ?? null,
     followedBy: null,
@@ -65,27 +71,41 @@ function begun(entry: JournalEntry & { event: 'run-started' }): Run {
   };
 }
 
+const planned = (step: Step): RunStep => ({ step, title: titleOf(step), startedAt: null, finishedAt: null });
+
+function titleOf(step: Step): string {
+  try {
+    return describeStep(step) ?? step.kind;
+  } catch {
+    return step.kind; // a step that lacks what this engine would name
+  }
+}
+
+/** The plan's step that an entry is about. The first engines wrote neither plan nor index: there a step is known once it began. */
+function stepOf(run: Run, { event, index, step: kind }: StepEntry): RunStep {
+  const unplanned = event === 'step-started' ? run.steps.length : run.steps.length - 1;
+  const step = run.steps[index ?? unplanned] ?? { ...planned({ kind } as Step), title: kind };
+  if (!run.steps.includes(step)) run.steps.push(step);
+  return step;
+}
+
 function apply(run: Run, entry: JournalEntry): void {
   switch (entry.event) {
     case 'run-continued':
       run.continued += 1;
       return;
-    case 'step-started': {
-      const step = run.steps[entry.index];
-      if (step) Object.assign(step, { startedAt: entry.at, finishedAt: null });
+    case 'step-started':
+      Object.assign(stepOf(run, entry), { startedAt: entry.at, finishedAt: null });
       return;
-    }
-    case 'step-finished': {
-      const step = run.steps[entry.index];
-      if (step) step.finishedAt = entry.at;
+    case 'step-finished':
+      stepOf(run, entry).finishedAt = entry.at;
       return;
-    }
     case 'run-finished':
       Object.assign(run, { outcome: 'finished', endedAt: entry.at });
       return;
     case 'run-failed': {
-      const { error: message, code = null, hint = null } = entry;
-      Object.assign(run, { outcome: 'failed', endedAt: entry.at, error: { message, code, hint } });
+      const { error: message, code = null, hint = null, exitCode = EXIT.afterImpact } = entry;
+      Object.assign(run, { outcome: 'failed', endedAt: entry.at, error: { message, code, exitCode, hint } });
       return;
     }
     case 'run-given-up':

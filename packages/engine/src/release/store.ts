@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { syncPath } from '../backup/destination.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { releaseName, signatureName } from './document.ts';
+import { isVersion } from './version.ts';
 
 /** A document and its signatures, byte for byte. */
 export interface SignedBytes {
@@ -30,6 +31,8 @@ export interface ReleaseStore {
   /** A release.json as it was fetched; null: it was not. */
   readRelease(version: string): Promise<SignedBytes | null>;
   writeRelease(version: string, release: SignedBytes): Promise<void>;
+  /** Of every release.json that is there. */
+  versions(): Promise<string[]>;
 }
 
 /** In `releases/` of the state directory: `last-channels.json`, `VERSION/release.json` and its `.minisig`. */
@@ -57,6 +60,14 @@ export function releaseStore(stateDirectory: string): ReleaseStore {
       await replaceFile(signatureName(path), signatures);
       await replaceFile(path, bytes);
     },
+    async versions() {
+      try {
+        return (await readdir(folder)).filter(isVersion);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+        throw error;
+      }
+    },
   };
 }
 
@@ -74,8 +85,11 @@ function parseLast(bytes: Buffer, path: string): LastChannels {
   }
 }
 
-/** Written beside, flushed, renamed. @throws OperatorError DISK_FULL, STATE_UNWRITABLE */
-async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+/**
+ * Written beside, flushed, renamed: it is the old one or the new one, also after a power loss.
+ * @throws OperatorError DISK_FULL, STATE_UNWRITABLE
+ */
+export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
   const partial = `${path}.${process.pid}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
