@@ -32,6 +32,7 @@ describe('application services are replaced while they serve', () => {
     kg = await Installation.create({ dev: false });
     const env = { KG_ADMIN_PASSWORD: ADMIN_PASSWORD, KG_AI_PROVIDER: 'local', KG_EMBEDDING: 'local' };
     await kg.ok(['up', '--yes'], { env });
+    await pin({}); // there before Compose is told of its files
     // The engine's own adapters, from here instead of from the operator container.
     const printed = await run('sh', ['-c', 'eval "$(./operator.sh env)" && env -0'], { cwd: kg.root });
     for (const line of expectCode(printed).stdout.split('\0'))

@@ -35,14 +35,16 @@ export async function rollService(
     await hide(context, copy, networks);
     await runtime.startContainer(copy.id);
   }
+  let shown = false;
   try {
     const healthy = await waitWell(context, fresh, timeoutSeconds, report);
     report(`${names(healthy)} ${healthy.length === 1 ? 'is' : 'are'} healthy`);
+    shown = true;
     for (const copy of healthy) await show(context, service, copy, networks, old);
     if (old.length > 0) await staysWell(context, healthy);
   } catch (error) {
     // An interruption leaves them: the next run goes on with them.
-    if (isUnhealthy(error)) await takeBack(context, fresh, old);
+    if (isUnhealthy(error)) await takeBack(context, fresh, old, shown);
     throw error;
   }
   for (const copy of old) {
@@ -147,10 +149,11 @@ async function takeBack(
   { runtime }: RunContext,
   fresh: ContainerDetails[],
   old: ContainerDetails[],
+  shown: boolean,
 ): Promise<void> {
   if (!old.some(isWell)) return;
   for (const { id } of fresh) {
-    await runtime.stopContainer(id); // it may have requests under way
+    if (shown) await runtime.stopContainer(id); // it may have requests under way
     await runtime.removeContainer(id);
   }
 }
