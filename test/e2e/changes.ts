@@ -37,7 +37,7 @@ export function withoutTimes(steps: readonly Step[]): unknown {
 }
 
 /** Waits until the change that was begun last is at a step of this kind. */
-export async function atStep(kg: Installation, kind: Step['kind'], seconds = 120): Promise<Run> {
+export async function atStep(kg: Installation, kind: Step['kind'], seconds = 60): Promise<Run> {
   return await until(
     `a run is at ${kind}`,
     async () => {

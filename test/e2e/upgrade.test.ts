@@ -9,7 +9,6 @@ import {
   expectServing,
   killRunner,
   lastChange,
-  noRunner,
   runningVersions,
   withoutTimes,
 } from './changes.ts';
@@ -163,14 +162,19 @@ describe('back to 1.0.0, and on to 1.2.0 by way of 1.1.0', () => {
     await expectNothingLeft(kg);
   });
 
-  test('a closed terminal stops nothing: the upgrade walks the required stop and ends well', async () => {
+  test('neither a closed terminal nor a killed runner stops it for good; the required stop is walked', async () => {
     const closed = kg.begin(['upgrade', '--yes']);
-    await atStep(kg, 'write-backup');
+    const { id } = await atStep(kg, 'write-backup');
     closed.signal('SIGKILL');
     await closed.done;
-    await noRunner(kg);
-    const { outcome, steps } = await lastChange(kg);
-    expect(outcome).toBe('finished');
+    await atStep(kg, 'wait-healthy', 120);
+    expect(await killRunner(kg)).toBe(true);
+
+    const { code, document } = await upgrade();
+    expect({ code, run: document.data }).toMatchObject({ code: 0, run: { run: id, to: '1.2.0' } });
+    const { outcome, steps, continued } = await lastChange(kg);
+    expect({ outcome, id: (await lastChange(kg)).id }).toEqual({ outcome: 'finished', id });
+    expect(continued).toBeGreaterThan(0);
     const recorded = steps.flatMap(({ step }) => (step.kind === 'record-release' ? [step.version] : []));
     expect(recorded).toEqual(['1.1.0', '1.2.0']);
     await expectServing(kg, '1.2.0');
@@ -181,6 +185,8 @@ describe('back to 1.0.0, and on to 1.2.0 by way of 1.1.0', () => {
   test('afterwards the same command says that it is done', async () => {
     const before = await asItIs();
     expect((await upgrade()).code).toBe(0);
+    const attached = await kg.json(['upgrade', '--attach']);
+    expect(attached).toMatchObject({ code: 0, document: { data: { from: '1.0.0', to: '1.2.0' } } });
     expect(await asItIs()).toEqual(before);
   });
 });
@@ -195,20 +201,13 @@ describe('back from 1.2.0, on whose schema 1.1.0 does not run', () => {
     expect(await asItIs()).toEqual(before);
     await expectServing(kg, '1.2.0');
   });
-});
 
-describe('the runner is killed', () => {
-  test('the same command goes on at once, with the same run', async () => {
-    const killed = kg.begin(['upgrade', '--yes', '--json']);
-    const { id } = await atStep(kg, 'wait-healthy');
-    expect(await killRunner(kg)).toBe(true);
-    expect((await killed.done).code).not.toBe(0);
-    const { code } = await upgrade();
-    expect(code).toBe(0);
-    const last = await lastChange(kg);
-    expect(last).toMatchObject({ id, outcome: 'finished' });
-    await expectServing(kg, '1.2.0');
+  test('with the data of before: 1.1.0, and what was written since is put aside', async () => {
+    await kg.api('POST', '/concepts', { name: 'Written later', description: 'on 1.2.0' });
+    await kg.ok(['rollback', '--confirm', kg.prefix]);
+    await expectServing(kg, '1.1.0');
     expect(await everything()).toEqual(data);
-    await expectNothingLeft(kg, /^kg_before/);
+    expect(await kg.psql('SELECT count(old) FROM kg_api.e2e_notes')).toEqual(['100']);
+    await expectNothingLeft(kg, /^kg_failed/);
   });
 });
