@@ -41,6 +41,7 @@ export function noCompose(): Compose {
     throw needsContainers('this');
   };
   return {
+    version: refuse,
     declaredServices: async () => [
       { name: SERVICE, layer: 'application', update: 'managed', oneShot: false },
     ],
