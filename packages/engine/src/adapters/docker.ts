@@ -10,6 +10,8 @@ export interface ContainerRuntime {
   listContainers(project: string): Promise<ContainerObservation[]>;
   /** The disk that a path inside a running container is on, by its own `df`; null where that gives no answer. */
   diskIn(container: string, path: string): Promise<Disk | null>;
+  /** Names of the volumes that a container uses. @throws OperatorError DOCKER_UNREACHABLE */
+  volumesOf(container: string): Promise<string[]>;
 }
 
 /** Docker over its socket (`DOCKER_HOST`, or the default one); dockerode negotiates nothing and sends no API version, so any engine answers. */
@@ -23,11 +25,15 @@ export function dockerRuntime(docker = new Docker()): ContainerRuntime {
         });
         return containers.map(toObservation).filter(({ service }) => service !== '');
       } catch (error) {
-        throw new OperatorError('DOCKER_UNREACHABLE', `Docker does not answer: ${messageOf(error)}`, {
-          exitCode: EXIT.docker,
-          hint: 'start Docker, or point DOCKER_HOST at it',
-          cause: error,
-        });
+        throw unreachable(error);
+      }
+    },
+    async volumesOf(container) {
+      try {
+        const { Mounts } = await docker.getContainer(container).inspect();
+        return Mounts.flatMap(({ Type, Name }) => (Type === 'volume' && Name ? [Name] : [])).sort();
+      } catch (error) {
+        throw unreachable(error);
       }
     },
     async diskIn(container, path) {
@@ -42,6 +48,14 @@ export function dockerRuntime(docker = new Docker()): ContainerRuntime {
       }
     },
   };
+}
+
+function unreachable(cause: unknown): OperatorError {
+  return new OperatorError('DOCKER_UNREACHABLE', `Docker does not answer: ${messageOf(cause)}`, {
+    exitCode: EXIT.docker,
+    hint: 'start Docker, or point DOCKER_HOST at it',
+    cause,
+  });
 }
 
 function toObservation(info: Docker.ContainerInfo): ContainerObservation {

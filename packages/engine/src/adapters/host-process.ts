@@ -14,6 +14,7 @@ export interface RunningProcess {
 /** `kg-operator dev` seen as what `status` knows: one service of the application layer, with a container if it runs. */
 export function hostRuntime(find: () => Promise<RunningProcess | null>): ContainerRuntime {
   return {
+    volumesOf: async () => [],
     async listContainers() {
       const found = await find();
       if (!found) return [];

@@ -5,12 +5,13 @@ import type { Observation } from '../model/observation.ts';
 import { OPERATOR_SERVICES, planUpgrade, type UpgradeGoal } from '../plan/upgrade.ts';
 import { installedVersion } from '../release/available.ts';
 import { isBundle } from '../release/bundle-source.ts';
-import { chooseTarget } from '../release/channels.ts';
+import { type Channels, chooseTarget } from '../release/channels.ts';
 import { fetchHops, type Hop, imagesToRun, loadedIds, PLATFORM } from '../release/hops.ts';
 import type { ReleaseManifest } from '../release/manifest.ts';
 import { openSource, usualSource } from '../release/open-source.ts';
 import { findPath } from '../release/path.ts';
-import { fetchChannels, fetchRelease, openRoom, requireFresh } from '../release/room.ts';
+import { fetchChannels, fetchRelease, openRoom, type ReleaseRoom, requireFresh } from '../release/room.ts';
+import type { ReleaseSource } from '../release/source.ts';
 import type { RunContext } from '../run/context.ts';
 import { presentHooks } from './hooks.ts';
 import { type ReleasePins, readPins } from './pins.ts';
@@ -33,16 +34,23 @@ export interface PreparedUpgrade {
 /** The channel of who did not say which. */
 const USUAL_CHANNEL = 'stable';
 
-/**
- * Fetches and checks everything that an upgrade is planned by, and plans it. Changes nothing but what is known of releases.
- * @throws OperatorError those of release/: signature, replay, expiry, no path
- */
-export async function prepareUpgrade(
-  context: RunContext,
+/** A verified list of releases, and the versions to walk to the one that is wanted. */
+export interface Way {
+  room: ReleaseRoom;
+  source: ReleaseSource;
+  channels: Channels;
+  pins: ReleasePins | null;
+  installed: string;
+  target: string;
+  path: string[];
+}
+
+/** @throws OperatorError those of release/: signature, replay, expiry, no path */
+export async function findWay(
+  { settings, clock, signal, engineVersion }: RunContext,
   observed: Observation,
-  wish: UpgradeWish,
-): Promise<PreparedUpgrade> {
-  const { settings, clock, signal, engineVersion } = context;
+  wish: Pick<UpgradeWish, 'to' | 'channel' | 'from'>,
+): Promise<Way> {
   const room = openRoom(settings, () => clock.date());
   const source = await openSource(wish.from ?? (await usualSource(room)), { clock, signal });
   const known = await fetchChannels(room, source);
@@ -55,6 +63,30 @@ export async function prepareUpgrade(
   const pins = await readPins(settings.stateDirectory);
   const installed = pins?.version ?? installedVersion(observed, engineVersion);
   const path = findPath({ installed, target, ...channels });
+  return { room, source, channels, pins, installed, target, path };
+}
+
+/** The file that images come from, and what Docker will call them; null: a registry. */
+export async function bundledImages(
+  { images }: RunContext,
+  source: ReleaseSource,
+): Promise<{ bundle: string | null; loaded: ReadonlyMap<string, string> | null }> {
+  if (!isBundle(source)) return { bundle: null, loaded: null };
+  const { store } = await images.engine();
+  return { bundle: source.address, loaded: loadedIds(await source.images(), store) };
+}
+
+/**
+ * Fetches and checks everything that an upgrade is planned by, and plans it. Changes nothing but what is known of releases.
+ * @throws OperatorError those of release/: signature, replay, expiry, no path
+ */
+export async function prepareUpgrade(
+  context: RunContext,
+  observed: Observation,
+  wish: UpgradeWish,
+): Promise<PreparedUpgrade> {
+  const { settings } = context;
+  const { room, source, channels, pins, installed, target, path } = await findWay(context, observed, wish);
   const { database } = observed;
   if (!database.reachable)
     throw new OperatorError('DATABASE_UNREACHABLE', `the schema can't be read: ${database.reason}`, {
@@ -64,8 +96,7 @@ export async function prepareUpgrade(
   // Kept, so that there is something to go back by. What is installed may have been withdrawn since: all the more reason to leave it.
   await fetchRelease(room, source, { ...channels, yanked: [] }, installed);
   const hops = await fetchHops(room, source, channels, path, database.schema.head);
-  const bundle = isBundle(source) ? source : null;
-  const loaded = bundle && loadedIds(await bundle.images(), (await context.images.engine()).store);
+  const { bundle, loaded } = await bundledImages(context, source);
   const { references: before, ids } = await imagesNow(context, observed, pins);
   const goal: UpgradeGoal = {
     from: { version: installed, images: before },
@@ -77,7 +108,7 @@ export async function prepareUpgrade(
       healthGate: release.healthGate,
       databaseCopy: newNames().outgoing,
     })),
-    bundle: bundle?.address ?? null,
+    bundle,
     backup: wish.backup ? { id: newBackupId(context), copyTo: await copiesGoTo(context) } : null,
     hooks: await presentHooks(settings.root),
   };
@@ -85,7 +116,7 @@ export async function prepareUpgrade(
 }
 
 /** Pinned services have images in a release, too, for a first installation. An upgrade never takes them. */
-function managedOnly({ services }: Observation, release: ReleaseManifest): ReleaseManifest {
+export function managedOnly({ services }: Observation, release: ReleaseManifest): ReleaseManifest {
   const pinned = new Set(services.filter(({ update }) => update === 'pinned').map(({ name }) => name));
   const managed = Object.entries(release.images).filter(([service]) => !pinned.has(service));
   return { ...release, images: Object.fromEntries(managed) };
