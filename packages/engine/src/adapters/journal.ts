@@ -1,5 +1,6 @@
 import { mkdir, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ExitCode } from '../model/errors.ts';
 import type { Step } from '../model/plan.ts';
 import type { ReleasePins } from '../upgrade/pins.ts';
 
@@ -14,7 +15,14 @@ export type JournalEvent =
   | { event: 'step-started'; run: string; index: number; step: Step['kind'] }
   | { event: 'step-finished'; run: string; index: number; step: Step['kind'] }
   | { event: 'run-finished'; run: string }
-  | { event: 'run-failed'; run: string; error: string; code?: string; hint?: string | undefined }
+  | {
+      event: 'run-failed';
+      run: string;
+      error: string;
+      code?: string;
+      exitCode?: ExitCode;
+      hint?: string | undefined;
+    }
   /** A person gave it up for another: rollback after an upgrade that was cut off. */
   | { event: 'run-given-up'; run: string; for: string };
 
@@ -32,22 +40,26 @@ export interface RunStart {
 }
 
 export interface ReleaseChange {
+  kind: 'upgrade' | 'rollback';
   from: ReleasePins;
-  to: ReleasePins;
+  /** Every release that is walked, with all its images; the last is the target. */
+  path: ReleasePins[];
   /** The head of the schema when it began; null: no migration yet. */
   head: string | null;
   /** The run that this one undoes by itself. */
-  undoes?: string | undefined;
-  /** `--no-backup` was typed. */
-  noBackup?: boolean;
+  undoes: string | null;
+  /** The backup made for it; null: `--no-backup` was typed, or none is wanted. */
+  backup: string | null;
+  /** What whoever goes on with it must know of where it is: names and values of COMPOSE_… and KG_…, no secrets. */
+  environment: Record<string, string>;
 }
 
 export type JournalEntry = JournalEvent & { at: string };
 
 export interface Journal {
   append(entry: JournalEvent): Promise<void>;
-  /** All entries, oldest first; none where there is no journal. A last line that was cut off is passed over. */
-  read(): Promise<JournalEntry[]>;
+  /** All entries, or those of lines that are wanted, oldest first; none where there is no journal. A last line that was cut off is passed over. */
+  read(wanted?: (line: string) => boolean): Promise<JournalEntry[]>;
 }
 
 /** Appends to `journal.jsonl` in the state directory and flushes each line to disk. */
@@ -66,17 +78,17 @@ export function fileJournal(stateDirectory: string): Journal {
         await file.close();
       }
     },
-    async read() {
-      return parseJournal(await readIfThere(path));
+    async read(wanted) {
+      return parseJournal(await readIfThere(path), wanted);
     },
   };
 }
 
 /** Lines that are no JSON were cut off by a power loss: what they would have said did not happen. */
-export function parseJournal(text: string): JournalEntry[] {
+export function parseJournal(text: string, wanted = (_line: string) => true): JournalEntry[] {
   const entries: JournalEntry[] = [];
   for (const line of text.split('\n')) {
-    if (line === '') continue;
+    if (line === '' || !wanted(line)) continue;
     try {
       entries.push(JSON.parse(line) as JournalEntry);
     } catch {

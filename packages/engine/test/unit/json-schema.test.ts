@@ -10,7 +10,7 @@ import { planConversion, planRestore, planReturn } from '../../src/plan/restore.
 import { planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
 import { everythingWrong, folderWith, nothingSaved, record } from '../backups.ts';
-import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
+import { drifted, emptyHost, runningPlatform, unconfigured, upgrading } from '../observed.ts';
 
 const validator = (name: string) => {
   const url = new URL(`../../../../schema/json/${name}.schema.json`, import.meta.url);
@@ -71,7 +71,16 @@ describe('the JSON schemas describe what is printed', () => {
   test('status, in every state', () => {
     const validate = validator('status');
     const backups = [nothingSaved(), everythingWrong()].map((one) => backupStatus(one, new Date()));
-    for (const observed of [emptyHost(), unconfigured(), runningPlatform()]) {
+    const failed = { message: 'm', code: 'RECOVERY_NEEDED', hint: null };
+    for (const observed of [
+      emptyHost(),
+      unconfigured(),
+      runningPlatform(),
+      drifted(),
+      upgrading(),
+      upgrading({}, true),
+      upgrading({ outcome: 'failed', error: failed }),
+    ]) {
       for (const backup of backups)
         expect(complaints(validate, reportOf(observed, backup, '0.1.0', 'http://localhost:3000'))).toEqual(
           [],

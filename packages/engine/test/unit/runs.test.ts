@@ -15,11 +15,14 @@ const runs = (text: string) => runsOf(parseJournal(text));
 const only = (text: string) => runs(text)[0] as Run;
 
 const steps: Step[] = [{ kind: 'compose-up', services: ['api'] }, { kind: 'prune-backups' }];
-const change = (undoes?: string): ReleaseChange => ({
+const change = (undoes: string | null = null): ReleaseChange => ({
+  kind: undoes === null ? 'upgrade' : 'rollback',
   from: { version: '1.0.0', images: {} },
-  to: { version: '1.1.0', images: {} },
+  path: [{ version: '1.1.0', images: {} }],
   head: null,
-  ...(undoes ? { undoes } : {}),
+  undoes,
+  backup: null,
+  environment: {},
 });
 const begin = (run: string, more: object = {}) => ({
   event: 'run-started',
