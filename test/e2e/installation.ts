@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -19,6 +19,7 @@ import {
 } from './command.ts';
 import { imageTag, REPOSITORY, removeOtherImages, workingTree } from './images.ts';
 import { type ProcessList, watchProcesses } from './process-list.ts';
+import { FIRST, type Publisher } from './releases.ts';
 
 export const ADMIN_PASSWORD = `e2e admin ${randomBytes(9).toString('hex')}`;
 export const AI_KEY = `sk-e2e-${randomBytes(18).toString('hex')}`;
@@ -68,6 +69,8 @@ export class Installation {
   readonly apiPort: number;
   readonly webPort: number;
   readonly processes: ProcessList;
+  /** Given to every `./operator.sh` of it. */
+  environment: Record<string, string> = {};
   #token: string | undefined;
 
   private constructor(fields: Pick<Installation, 'root' | 'prefix' | 'apiPort' | 'webPort' | 'processes'>) {
@@ -99,6 +102,43 @@ export class Installation {
     return installation;
   }
 
+  /**
+   * One without the repository: what is downloaded, in a directory of its own, with the images that were published as 1.0.0 and the
+   * publisher's releases.
+   */
+  static async standalone(publisher: Publisher): Promise<Installation> {
+    const root = join(await mkdtemp(join(tmpdir(), 'kge2e-')), 'with a space');
+    for (const [from, to] of STANDALONE_FILES) {
+      await mkdir(dirname(join(root, to)), { recursive: true });
+      await copyFile(join(REPOSITORY, from), join(root, to));
+    }
+    await writeFile(join(root, 'release.pub'), await publisher.publicKey());
+    const prefix = `kge2e-${randomBytes(4).toString('hex')}`;
+    const [apiPort, webPort] = await freePorts();
+    const processes = await watchProcesses();
+    const installation = new Installation({ root, prefix, apiPort, webPort, processes });
+    installation.environment = {
+      KG_RELEASES: installation.path('releases'),
+      KG_RELEASE_KEYS: installation.path('release.pub'),
+    };
+    await installation.takeReleases(publisher);
+    await installation.configure({
+      CONTAINER_PREFIX: prefix,
+      IMAGE_SOURCE: 'ghcr',
+      IMAGE_REGISTRY: publisher.images.prefix,
+      IMAGE_TAG: FIRST,
+      API_PORT: apiPort,
+      WEB_PORT: webPort,
+    });
+    return installation;
+  }
+
+  /** Copies what is published now to where its operator sees it. */
+  async takeReleases({ folder }: Publisher): Promise<void> {
+    await rm(this.path('releases'), { recursive: true, force: true });
+    await cp(folder, this.path('releases'), { recursive: true });
+  }
+
   configure(settings: Record<string, string | number>): Promise<void> {
     const lines = Object.entries(settings).map(([key, value]) => `${key}=${value}\n`);
     return writeFile(this.path('.operator.conf'), lines.join(''));
@@ -109,7 +149,7 @@ export class Installation {
   }
 
   async run(args: string[], options: Omit<RunOptions, 'cwd'> = {}): Promise<Result> {
-    return this.#keep(await run('./operator.sh', args, { ...options, cwd: this.root }));
+    return this.#keep(await run('./operator.sh', args, this.#here(options)));
   }
 
   /** The same, which must exit 0. */
@@ -138,7 +178,7 @@ export class Installation {
   }
 
   begin(args: string[], options: Omit<RunOptions, 'cwd'> = {}): Running {
-    const running = begin('./operator.sh', args, { ...options, cwd: this.root });
+    const running = begin('./operator.sh', args, this.#here(options));
     running.done.then(
       (result) => this.#keep(result),
       () => undefined,
@@ -147,7 +187,7 @@ export class Installation {
   }
 
   async terminal(command: string, answers: Answer[], options: Omit<RunOptions, 'cwd'> = {}): Promise<Result> {
-    return this.#keep(await onTerminal(command, answers, { ...options, cwd: this.root }));
+    return this.#keep(await onTerminal(command, answers, this.#here(options)));
   }
 
   /** Docker Compose by hand, as a person does it after `eval "$(./operator.sh env)"`. */
@@ -267,11 +307,24 @@ export class Installation {
     if (networks.length > 0) await docker('network', 'rm', ...networks);
   }
 
+  #here(options: Omit<RunOptions, 'cwd'>): RunOptions {
+    return { ...options, env: { ...this.environment, ...options.env }, cwd: this.root };
+  }
+
   #keep(result: Result): Result {
     this.results.push(result);
     return result;
   }
 }
+
+/** What a standalone installation consists of, and where it is in the repository. */
+const STANDALONE_FILES = [
+  ['operator.sh', 'operator.sh'],
+  ['.operator.conf.example', '.operator.conf.example'],
+  ['docker/docker-compose.yml', 'docker-compose.yml'],
+  ['docker/docker-compose.ghcr.yml', 'docker-compose.ghcr.yml'],
+  ['docker/garage/garage.toml', 'garage/garage.toml'],
+] as const;
 
 /** Copies the working tree, modes included. */
 async function copyTree(paths: string[], to: string): Promise<void> {

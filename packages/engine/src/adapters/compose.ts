@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { stripVTControlCharacters } from 'node:util';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { type DeclaredService, LAYERS, type Layer } from '../model/observation.ts';
+import { PINS } from '../upgrade/pins.ts';
 
 /** `docker compose` under the project, files and settings that operator.sh resolved into COMPOSE_* variables. */
 export interface Compose {
@@ -10,6 +13,8 @@ export interface Compose {
   declaredServices(): Promise<DeclaredService[]>;
   up(services: string[]): Promise<void>;
   stop(services: string[]): Promise<void>;
+  /** Runs a program in a service's container and returns what it printed. @throws OperatorError COMPOSE_FAILED */
+  exec(service: string, argv: string[]): Promise<string>;
   /** The newest lines that a service wrote, oldest first. */
   lastLogLines(service: string, lines: number): Promise<string[]>;
 }
@@ -30,6 +35,7 @@ export const composeArgv = {
     ...services,
   ],
   stop: (services: string[]) => ['compose', '--progress', 'plain', 'stop', ...services],
+  exec: (service: string, argv: string[]) => ['compose', 'exec', '--no-TTY', service, ...argv],
   logs: (service: string, lines: number) => [
     'compose',
     'logs',
@@ -42,17 +48,27 @@ export const composeArgv = {
 };
 
 /** Compose through the docker CLI. */
-export function dockerCompose(): Compose {
+export function dockerCompose(stateDirectory: string): Compose {
+  const compose = (argv: string[]) => docker(argv, withPins(stateDirectory));
   return {
-    declaredServices: async () => parseDeclaredServices(await docker(composeArgv.config())),
-    up: async (services) => void (await docker(composeArgv.up(services))),
-    stop: async (services) => void (await docker(composeArgv.stop(services))),
+    declaredServices: async () => parseDeclaredServices(await compose(composeArgv.config())),
+    up: async (services) => void (await compose(composeArgv.up(services))),
+    stop: async (services) => void (await compose(composeArgv.stop(services))),
+    exec: (service, argv) => compose(composeArgv.exec(service, argv)),
     lastLogLines: async (service, lines) =>
-      (await docker(composeArgv.logs(service, lines)))
+      (await compose(composeArgv.logs(service, lines)))
         .split('\n')
         .map(stripVTControlCharacters)
         .filter(Boolean),
   };
+}
+
+/** operator.sh names the pins as an env file; when it was called, there may have been none yet. */
+function withPins(stateDirectory: string, env: NodeJS.ProcessEnv = process.env): NodeJS.ProcessEnv {
+  const pins = join(stateDirectory, PINS);
+  const files = env.COMPOSE_ENV_FILES?.split(',') ?? [];
+  if (files.includes(pins) || !existsSync(pins)) return env;
+  return { ...env, COMPOSE_ENV_FILES: [...files, pins].join(',') };
 }
 
 interface ComposeConfig {
@@ -85,9 +101,9 @@ export function parseDeclaredServices(json: string): DeclaredService[] {
 const KEPT_ERROR_LINES = 12;
 
 /** Runs docker and returns its stdout. @throws OperatorError DOCKER_MISSING, COMPOSE_FAILED with the end of its stderr */
-async function docker(argv: string[]): Promise<string> {
+async function docker(argv: string[], env: NodeJS.ProcessEnv): Promise<string> {
   // A process group of its own: Ctrl-C goes to the engine, which lets the running step finish.
-  const child = spawn('docker', argv, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child = spawn('docker', argv, { env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), exitOf(child)]);
   if (code === 0) return stdout;
   const lines = stderr.trim().split('\n').slice(-KEPT_ERROR_LINES);

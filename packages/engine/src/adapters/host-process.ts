@@ -46,6 +46,7 @@ export function noCompose(): Compose {
     ],
     up: refuse,
     stop: refuse,
+    exec: refuse,
     lastLogLines: async () => [],
   };
 }

@@ -35,7 +35,7 @@ export function createContext(
     engineVersion,
     ...(settings.mode === 'containers' ? withContainers(settings) : withoutContainers(settings)),
     images: dockerImages(),
-    runner: dockerRunner(settings, env),
+    runner: dockerRunner({ project: settings.project, hostname: hostname() }, env),
     clock: systemClock,
     journal: fileJournal(settings.stateDirectory),
     hostname: hostname(),
@@ -72,7 +72,7 @@ export function createContext(
 function withContainers({
   stateDirectory,
 }: Settings): Pick<RunContext, 'runtime' | 'compose' | 'serviceMemo'> {
-  return { runtime: dockerRuntime(), compose: dockerCompose(), serviceMemo: serviceMemo(stateDirectory) };
+  return { runtime: dockerRuntime(), compose: dockerCompose(stateDirectory), serviceMemo: serviceMemo(stateDirectory) };
 }
 
 function withoutContainers(settings: Settings): Pick<RunContext, 'runtime' | 'compose' | 'serviceMemo'> {

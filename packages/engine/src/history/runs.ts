@@ -1,3 +1,4 @@
+import { EXIT, type ExitCode } from '../model/errors.ts';
 import type { JournalEntry, ReleaseChange } from '../adapters/journal.ts';
 import { describeStep, type Step } from '../model/plan.ts';
 
@@ -13,7 +14,7 @@ export interface Run {
   /** `unfinished`: under way, or cut off; who asks Docker or the lock knows which. */
   outcome: 'finished' | 'failed' | 'given-up' | 'unfinished';
   steps: RunStep[];
-  error: { message: string; code: string | null; hint: string | null } | null;
+  error: { message: string; code: string | null; exitCode: ExitCode; hint: string | null } | null;
   change: ReleaseChange | null;
   /** The run that undid this one, or was made in its place. */
   followedBy: string | null;
@@ -103,8 +104,8 @@ function apply(run: Run, entry: JournalEntry): void {
       Object.assign(run, { outcome: 'finished', endedAt: entry.at });
       return;
     case 'run-failed': {
-      const { error: message, code = null, hint = null } = entry;
-      Object.assign(run, { outcome: 'failed', endedAt: entry.at, error: { message, code, hint } });
+      const { error: message, code = null, hint = null, exitCode = EXIT.afterImpact } = entry;
+      Object.assign(run, { outcome: 'failed', endedAt: entry.at, error: { message, code, exitCode, hint } });
       return;
     }
     case 'run-given-up':

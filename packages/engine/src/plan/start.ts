@@ -8,7 +8,7 @@ export interface StartGoal {
 
 // A first start of PostgreSQL runs initdb and of Garage lays out its tables; slow disks take a minute.
 const INFRASTRUCTURE_TIMEOUT_SECONDS = 180;
-const APPLICATION_TIMEOUT_SECONDS = 120;
+export const APPLICATION_TIMEOUT_SECONDS = 120;
 const PROBE_TIMEOUT_SECONDS = 60;
 
 /**

@@ -74,8 +74,11 @@ function parseLast(bytes: Buffer, path: string): LastChannels {
   }
 }
 
-/** Written beside, flushed, renamed. @throws OperatorError DISK_FULL, STATE_UNWRITABLE */
-async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+/**
+ * Written beside, flushed, renamed: it is the old one or the new one, also after a power loss.
+ * @throws OperatorError DISK_FULL, STATE_UNWRITABLE
+ */
+export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
   const partial = `${path}.${process.pid}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });

@@ -1,5 +1,6 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer, type ListenOptions } from 'node:net';
 import { join } from 'node:path';
 import { EXIT, OperatorError } from '../model/errors.ts';
@@ -7,16 +8,55 @@ import type { Settings } from '../model/settings.ts';
 
 export interface Holder {
   command: string;
+  /** In the container that it runs in. */
   pid: number;
   since: string;
 }
 
 /**
- * Takes the lock of an installation: a listening socket, which the kernel releases however the process ends, so there is no stale
- * lock to delete. `holder.json` only tells a person who has it. Returns the function that gives it back.
+ * Takes the lock of an installation, which the kernel releases however the process ends, so there is no stale lock to delete.
+ * `holder.json` only tells a person who has it. Returns the function that gives it back.
  * @throws OperatorError LOCKED (exit 5) naming the holder
  */
 export async function takeLock(stateDirectory: string, command: string): Promise<() => Promise<void>> {
+  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
+  const release = (await lockFile(stateDirectory)) ?? (await lockSocket(stateDirectory));
+  if (release === 'taken') throw await locked(stateDirectory);
+  const holderFile = join(stateDirectory, 'holder.json');
+  const holder: Holder = { command, pid: process.pid, since: new Date().toISOString() };
+  await writeFile(holderFile, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
+  return async () => {
+    await rm(holderFile, { force: true });
+    await release();
+  };
+}
+
+type Taken = (() => Promise<void>) | 'taken';
+// Of flock's own exit codes none means this; EX_TEMPFAIL of sysexits.h.
+const HELD = 75;
+
+/**
+ * flock(2) on a file: it counts in every container that sees the folder, so that the operator and a runner exclude each other. Node can't
+ * ask for it, but a lock belongs to the open file, which flock(1) shares with us: it locks, ends, and the lock stays until we close it.
+ * Null where there is no such program (it is in the operator's image), or no such lock on this file system.
+ */
+async function lockFile(stateDirectory: string): Promise<Taken | null> {
+  if (process.platform !== 'linux') return null;
+  const file = await open(join(stateDirectory, 'lock'), 'a', 0o600);
+  const flock = spawn('flock', ['--exclusive', '--nonblock', '--conflict-exit-code', String(HELD), '3'], {
+    stdio: ['ignore', 'ignore', 'ignore', file.fd],
+  });
+  const code = await new Promise<number | null>((resolve) => {
+    flock.once('error', () => resolve(null));
+    flock.once('close', resolve);
+  });
+  if (code === 0) return () => file.close();
+  await file.close();
+  return code === HELD ? 'taken' : null;
+}
+
+/** A listening socket, one for this network namespace. */
+async function lockSocket(stateDirectory: string): Promise<Taken> {
   const server = createServer((socket) => socket.destroy());
   try {
     await new Promise<void>((resolve, reject) => {
@@ -24,18 +64,11 @@ export async function takeLock(stateDirectory: string, command: string): Promise
       server.listen(lockAddress(stateDirectory), resolve);
     });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') throw await locked(stateDirectory);
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE') return 'taken';
     throw error;
   }
   server.unref();
-  const holderFile = join(stateDirectory, 'holder.json');
-  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
-  const holder: Holder = { command, pid: process.pid, since: new Date().toISOString() };
-  await writeFile(holderFile, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
-  return async () => {
-    await rm(holderFile, { force: true });
-    await new Promise<void>((resolve) => server.close(() => resolve()));
-  };
+  return () => new Promise<void>((resolve) => server.close(() => resolve()));
 }
 
 /**
@@ -66,7 +99,7 @@ async function locked(stateDirectory: string): Promise<OperatorError> {
   return new OperatorError(
     'LOCKED',
     holder
-      ? `"${holder.command}" is running since ${holder.since} (process ${holder.pid})`
+      ? `"${holder.command}" is running since ${holder.since}`
       : 'another command is running',
     { exitCode: EXIT.locked, hint: 'wait for it to end; if it died, the lock is already free' },
   );

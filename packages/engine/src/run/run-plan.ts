@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { commandActor } from '../config/actor.ts';
 import { messageOf } from '../model/errors.ts';
 import type { Plan, Step } from '../model/plan.ts';
 import type { RunContext } from './context.ts';
@@ -24,7 +25,9 @@ export async function runPlan(
   const run = randomUUID();
   const release = await takeLock(await planLock(settings), command);
   try {
-    await journal.append({ run, event: 'run-started', command, goal: plan.goal, steps: plan.steps });
+    const { goal, steps } = plan;
+    const by = { actor: commandActor(), engine: context.engineVersion };
+    await journal.append({ run, event: 'run-started', command, goal, ...by, steps });
     await render(plan, async (step, report) => {
       throwIfInterrupted(signal);
       const index = plan.steps.indexOf(step);

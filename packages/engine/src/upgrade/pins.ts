@@ -1,7 +1,7 @@
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { syncPath } from '../backup/destination.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
+import { replaceFile } from '../release/store.ts';
 
 /** Which images run, by service. References are by digest, or the id of an image that came in a bundle. */
 export interface ReleasePins {
@@ -60,23 +60,7 @@ export function formatPins({ version, images }: ReleasePins): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Replaces the file whole: the old one or the new one, also after a power loss. */
+/** @throws OperatorError DISK_FULL, STATE_UNWRITABLE */
 export async function writePins(stateDirectory: string, pins: ReleasePins): Promise<void> {
-  await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
-  const path = join(stateDirectory, PINS);
-  const partial = `${path}.partial`;
-  try {
-    const file = await open(partial, 'w', 0o600);
-    try {
-      await file.writeFile(formatPins(pins));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
-  await syncPath(stateDirectory);
+  await replaceFile(join(stateDirectory, PINS), Buffer.from(formatPins(pins)));
 }

@@ -61,6 +61,16 @@ describe('the JSON schemas describe what is printed', () => {
       'swap-database': true,
       'restore-objects': true,
       'restore-configuration': true,
+      'run-hook': true,
+      'pull-images': true,
+      'hand-over': true,
+      'replace-operator': true,
+      'pin-images': true,
+      'roll-service': true,
+      'copy-database': true,
+      'health-gate': true,
+      'record-release': true,
+      'prune-images': true,
     };
     expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(
       new Set(Object.keys(kinds)),

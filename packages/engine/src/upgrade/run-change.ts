@@ -1,0 +1,185 @@
+import { randomUUID } from 'node:crypto';
+import type { RunStart } from '../adapters/journal.ts';
+import { openRunLog } from '../history/log.ts';
+import { nextStep, type Run, runsOf } from '../history/runs.ts';
+import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
+import type { RunContext } from '../run/context.ts';
+import { executeStep } from '../run/execute.ts';
+import { takeLock } from '../run/lock.ts';
+import { dockerAnswers, isDockersFault } from './docker-away.ts';
+import { hasImpact, isOver } from './impact.ts';
+import { HandOver } from './operator.ts';
+import { planUndo } from './undo.ts';
+
+export interface ChangeOptions {
+  /** What was thrown, for people. */
+  explain(error: unknown): OperatorError;
+  execute?: typeof executeStep;
+}
+
+// A runner that hands over gives the lock back before the next one takes it; anything else that holds it is short.
+const LOCK_MS = 60_000;
+const TAKEN_MS = 60_000;
+const POLL_MS = 200;
+// A daemon that is upgraded goes once; one that goes again and again is nothing to run an upgrade on.
+const ATTEMPTS = 5;
+
+/**
+ * Goes on with an upgrade or rollback at its first step that is not done, in a runner. A failure is undone by a run of its own. Returns when
+ * the run has ended, was handed over, or was interrupted, which leaves it to be gone on with.
+ * @throws OperatorError LOCKED
+ */
+export async function runChange(context: RunContext, id: string, options: ChangeOptions): Promise<void> {
+  const { stateDirectory } = context.settings;
+  let release = await lockPatiently(context, id);
+  try {
+    for (let next: string | null = id; next !== null; ) {
+      const run: Run = await findRun(context, next);
+      if (run.outcome !== 'unfinished') return;
+      await context.journal.append({ event: 'run-continued', run: run.id, engine: context.engineVersion });
+      next = await runToItsEnd(run);
+    }
+  } finally {
+    await release();
+  }
+
+  /** Returns the run that is to undo it, or null. */
+  async function runToItsEnd(run: Run): Promise<string | null> {
+    const log = openRunLog(stateDirectory, run.id);
+    try {
+      for (let index = nextStep(run); index < run.steps.length; index++) {
+        if (context.signal.aborted) return null;
+        try {
+          await runStep(run, index, (line) => log.write(index, line));
+        } catch (error) {
+          if (context.signal.aborted) return null;
+          if (error instanceof HandOver) {
+            const refused = await handOver(run, error.image);
+            if (!refused) return null;
+            return await failed(run, refused, (line) => log.write(index, line));
+          }
+          return await failed(run, options.explain(error), (line) => log.write(index, line));
+        }
+      }
+      await context.journal.append({ event: 'run-finished', run: run.id });
+      return null;
+    } finally {
+      log.close();
+    }
+  }
+
+  async function runStep(run: Run, index: number, report: (line: string) => void): Promise<void> {
+    const { journal } = context;
+    const { step } = run.steps[index] as Run['steps'][number];
+    await journal.append({ event: 'step-started', run: run.id, index, step: step.kind });
+    (run.steps[index] as Run['steps'][number]).startedAt = context.clock.date().toISOString();
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await (options.execute ?? executeStep)(step, context, report);
+        break;
+      } catch (error) {
+        // It looks what is there before it acts, so it may be asked again.
+        const again = attempt < ATTEMPTS && isDockersFault(error) && (await dockerAnswers(context, report));
+        if (!again) throw error;
+      }
+    }
+    await journal.append({ event: 'step-finished', run: run.id, index, step: step.kind });
+  }
+
+  /** Null: somebody else goes on. Otherwise why not; then this process has the lock again. */
+  async function handOver(run: Run, image: string): Promise<OperatorError | null> {
+    const { continued } = await findRun(context, run.id);
+    const comeBack = await context.runner.stepAside();
+    await release();
+    try {
+      await context.runner.start(image, run.id, run.change?.environment ?? {});
+      await taken(context, run.id, continued);
+      release = async () => undefined;
+      return null;
+    } catch (error) {
+      await comeBack();
+      release = await lockPatiently(context, run.id);
+      return new OperatorError('OPERATOR_UNFIT', `the new operator does not start: ${messageOf(error)}`, {
+        exitCode: EXIT.docker,
+        hint: 'nothing was changed: the old operator and application go on; tell whoever publishes the release',
+        cause: error,
+      });
+    }
+  }
+
+  async function failed(
+    run: Run,
+    error: OperatorError,
+    report: (line: string) => void,
+  ): Promise<string | null> {
+    for (const detail of error.details) report(detail);
+    const { journal } = context;
+    const give = (message: string, of: { code: string; hint?: string | undefined }) =>
+      journal.append({
+        event: 'run-failed',
+        run: run.id,
+        error: message,
+        code: of.code,
+        exitCode: of.code === 'RECOVERY_NEEDED' ? EXIT.afterImpact : error.exitCode,
+        hint: of.hint,
+      });
+    if (run.change?.kind === 'rollback') {
+      const hint = `${error.hint ? `${error.hint}; then ` : ''}./operator.sh rollback`;
+      await give(error.message, { code: 'RECOVERY_NEEDED', hint });
+      return null;
+    }
+    if (!hasImpact(run) || isOver(run)) {
+      await give(error.message, error);
+      return null;
+    }
+    try {
+      const id = randomUUID();
+      const start: RunStart = await planUndo(context, run, report);
+      await journal.append({ event: 'run-started', run: id, ...start });
+      await give(error.message, error);
+      return id;
+    } catch (thrown) {
+      const reason = options.explain(thrown);
+      report(reason.message);
+      const message = `${error.message}; it can't be undone by itself: ${reason.message}`;
+      await give(message, { code: 'RECOVERY_NEEDED', hint: reason.hint ?? './operator.sh rollback' });
+      return null;
+    }
+  }
+}
+
+async function findRun(context: RunContext, id: string): Promise<Run> {
+  const run = runsOf(await context.journal.read()).find((one) => one.id === id);
+  if (run) return run;
+  throw new OperatorError('RUN_UNKNOWN', `there is no run ${id}`, {
+    exitCode: EXIT.usage,
+    hint: './operator.sh history lists them',
+  });
+}
+
+async function lockPatiently(context: RunContext, id: string): Promise<() => Promise<void>> {
+  const { clock, settings } = context;
+  const run = await findRun(context, id);
+  const deadline = clock.now() + LOCK_MS;
+  for (;;) {
+    try {
+      return await takeLock(settings.stateDirectory, run.goal);
+    } catch (error) {
+      if (!(error instanceof OperatorError && error.code === 'LOCKED') || clock.now() > deadline) throw error;
+      await clock.sleep(POLL_MS);
+    }
+  }
+}
+
+/** Returns when another process has gone on with a run. @throws where it ended without */
+async function taken(context: RunContext, id: string, before: number): Promise<void> {
+  const { clock, runner } = context;
+  const deadline = clock.now() + TAKEN_MS;
+  for (;;) {
+    const isRunning = (await runner.current())?.run === id; // asked first: what it wrote before it ended is seen
+    if ((await findRun(context, id)).continued > before) return;
+    if (!isRunning) throw new Error('its container ended');
+    if (clock.now() > deadline) throw new Error(`it has not begun after ${TAKEN_MS / 1000} s`);
+    await clock.sleep(POLL_MS);
+  }
+}
