@@ -4,6 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { listBackups } from '../../src/backup/catalog.ts';
 import { type BackupStatus, backupStatus } from '../../src/checks/backup.ts';
 import { reportOf } from '../../src/checks/report.ts';
+import { EXIT } from '../../src/model/errors.ts';
 import type { StepKind } from '../../src/model/plan.ts';
 import { planBackup, planCopies } from '../../src/plan/backup.ts';
 import { planConversion, planRestore, planReturn } from '../../src/plan/restore.ts';
@@ -81,7 +82,7 @@ describe('the JSON schemas describe what is printed', () => {
   test('status, in every state', () => {
     const validate = validator('status');
     const backups = [nothingSaved(), everythingWrong()].map((one) => backupStatus(one, new Date()));
-    const failed = { message: 'm', code: 'RECOVERY_NEEDED', hint: null };
+    const failed = { message: 'm', code: 'RECOVERY_NEEDED', exitCode: EXIT.afterImpact, hint: null };
     for (const observed of [
       emptyHost(),
       unconfigured(),

@@ -3,6 +3,7 @@ import { backupStatus } from '../../src/checks/backup.ts';
 import { reportOf } from '../../src/checks/report.ts';
 import { duration } from '../../src/cli/age.ts';
 import { showStatus } from '../../src/cli/show-status.ts';
+import { EXIT } from '../../src/model/errors.ts';
 import type { Observation } from '../../src/model/observation.ts';
 import { nothingSaved } from '../backups.ts';
 import { drifted, emptyHost, runningPlatform, upgrading } from '../observed.ts';
@@ -38,6 +39,7 @@ describe('status of an upgrade', () => {
     const error = {
       message: 'no disk',
       code: 'RECOVERY_NEEDED',
+      exitCode: EXIT.afterImpact,
       hint: 'free some space, then ./operator.sh rollback',
     };
     const observed = upgrading({ outcome: 'failed', error });
