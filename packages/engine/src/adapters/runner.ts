@@ -6,6 +6,8 @@ import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 export interface Runner {
   /** The image that this process runs in, if it is a runner's. */
   readonly image: string | null;
+  /** Id of the image of the container that this process is in. @throws OperatorError NOT_IN_OPERATOR */
+  ownImage(): Promise<string>;
   /**
    * Starts a runner from an image that is here, to go on with a run; `environment` comes on top of this process's own.
    * @throws OperatorError LOCKED where there is one already, RUNNER_NOT_STARTED
@@ -53,6 +55,18 @@ export function dockerRunner(
 
   return {
     image: env.KG_RUNNER_IMAGE ?? null,
+
+    async ownImage() {
+      try {
+        return (await docker.getContainer(hostname).inspect()).Image;
+      } catch (error) {
+        throw new OperatorError('NOT_IN_OPERATOR', `not in a container that Docker knows: ${messageOf(error)}`, {
+          exitCode: EXIT.precondition,
+          hint: 'use ./operator.sh upgrade',
+          cause: error,
+        });
+      }
+    },
 
     async start(image, run, environment) {
       await cleared();

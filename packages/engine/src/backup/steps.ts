@@ -58,14 +58,39 @@ export const backupExecutors: Executors<BackupStep['kind']> = {
   },
 
   'convert-dump': (_step, context, report) => convertDump(context, report),
-  'load-backup': ({ database, bucket }, context, report) =>
-    siteOf(context).loadBeside({ database, bucket }, report),
+
+  async 'load-backup'({ backup, database, bucket }, context, report) {
+    // A command has read and checked it before; a rollback only knows its id.
+    context.backup.file ??= await bundleOfId(context, backup, report);
+    await siteOf(context).loadBeside({ database, bucket }, report);
+  },
 
   'swap-database': ({ incoming, outgoing }, context) => siteOf(context).swap({ incoming, outgoing }),
 
   'restore-objects': (_step, context, report) => restoreObjects(context, report),
   'restore-configuration': ({ database }, context, report) => restoreConfiguration(context, database, report),
 };
+
+/** A backup of this installation, where one of its destinations has it. @throws OperatorError BACKUP_UNKNOWN */
+async function bundleOfId(
+  context: RunContext,
+  id: string,
+  report: (line: string) => void,
+): Promise<BundleFile> {
+  const places = await placesOf(context, (reason) => report(reason.message));
+  const backup = findBackup(await listBackups(places, (reason) => report(reason.message)), id);
+  return bundleAt(places, backup, await identitiesOf(context));
+}
+
+function bundleAt(
+  destinations: Destination[],
+  { id, destinations: names }: ListedBackup,
+  identities: BundleFile['identities'],
+): BundleFile {
+  const holder = destinations.find(({ name }) => names.includes(name));
+  if (!holder) throw new Error(`${id} is nowhere`);
+  return { open: () => holder.read(bundleName(id)), identities };
+}
 
 /** Restores a backup beside the platform, compares, and writes down what came of it. @throws OperatorError BACKUP_NOT_RESTORABLE */
 export async function verifyBackup(
@@ -75,12 +100,7 @@ export async function verifyBackup(
   report: (line: string) => void,
 ): Promise<void> {
   const holders = destinations.filter(({ name }) => backup.destinations.includes(name));
-  const [holder] = holders;
-  if (!holder) throw new Error(`${backup.id} is nowhere`);
-  const file: BundleFile = {
-    open: () => holder.read(bundleName(backup.id)),
-    identities: await identitiesOf(context),
-  };
+  const file = bundleAt(holders, backup, await identitiesOf(context));
   const { destinations: _where, ...record } = backup;
   const note = async (change: Partial<BackupRecord>) => {
     for (const destination of holders) await writeRecord(destination, { ...record, ...change });

@@ -3,7 +3,7 @@ import { needsContainers } from '../adapters/host-process.ts';
 import type { OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
-import { runPlan } from '../run/run-plan.ts';
+import { type Render, runPlan } from '../run/run-plan.ts';
 import { interrupted } from '../run/wait.ts';
 import { createContext } from './context.ts';
 import { errorDocument, toOperatorError } from './errors.ts';
@@ -101,6 +101,16 @@ export abstract class OperatorCommand extends Command {
   /** Runs a plan with its steps shown on stderr. `beside`: also where an upgrade or rollback is half done. */
   protected async runPlan(plan: Plan, { beside = false } = {}): Promise<void> {
     if (!beside) await this.requireNoUnfinishedChange();
+    await runPlan(
+      plan,
+      this.context,
+      `${this.config.bin} ${this.commandName()}`,
+      await this.renderer(),
+    );
+  }
+
+  /** How steps are shown here. */
+  protected async renderer(): Promise<Render> {
     const { chooseRenderer, renderWith } = await import('./render.ts');
     const renderer = chooseRenderer({
       json: this.jsonEnabled(),
@@ -109,7 +119,7 @@ export abstract class OperatorCommand extends Command {
       CI: process.env.CI,
       TERM: process.env.TERM,
     });
-    await runPlan(plan, this.context, `${this.config.bin} ${this.commandName()}`, renderWith(renderer));
+    return renderWith(renderer);
   }
 
   /** The answer for a person, on stdout; nothing under `--json`. */

@@ -1,5 +1,5 @@
 import { isUp, type Observation } from '../model/observation.ts';
-import type { Hook, Plan, Step } from '../model/plan.ts';
+import type { Plan, Step } from '../model/plan.ts';
 import type { ReleasePins } from '../upgrade/pins.ts';
 import { APPLICATION_TIMEOUT_SECONDS } from './start.ts';
 import { type HealthGate, OPERATOR_SERVICES } from './upgrade.ts';
@@ -14,7 +14,6 @@ export interface RollbackGoal {
   operator: boolean;
   /** The data to go back to, where the schema does not fit; null: the data stays. */
   data: RollbackData | null;
-  hooks: Hook[];
 }
 
 export interface RollbackData {

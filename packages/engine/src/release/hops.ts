@@ -6,6 +6,9 @@ import { fetchRelease, type ReleaseRoom } from './room.ts';
 import { classify, type UpgradeClass } from './schema.ts';
 import type { ReleaseSource } from './source.ts';
 
+/** This host's, as registries name it: https://github.com/opencontainers/image-spec/blob/main/image-index.md */
+export const PLATFORM = `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`;
+
 /** One version of a path, and what the database has to go through for it. */
 export interface Hop {
   release: ReleaseManifest;

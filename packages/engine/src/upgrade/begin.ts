@@ -3,7 +3,6 @@ import type { ReleaseChange } from '../adapters/journal.ts';
 import { commandActor } from '../config/actor.ts';
 import { nextStep, type Run, runsOf, unfinishedChange } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import { takeLock } from '../run/lock.ts';
@@ -21,7 +20,6 @@ export async function openChange(context: RunContext): Promise<Run | null> {
  */
 export async function beginChange(
   context: RunContext,
-  observed: Observation,
   { command, plan, change, instead }: { command: string; plan: Plan; change: ReleaseChange; instead?: Run | null },
 ): Promise<string> {
   const { journal, settings, engineVersion } = context;
@@ -37,29 +35,21 @@ export async function beginChange(
   } finally {
     await release();
   }
-  await context.runner.start(ownImage(observed), id, change.environment);
+  const { runner } = context;
+  await runner.start(await runner.ownImage(), id, change.environment);
   return id;
 }
 
 /** Starts a runner that goes on with a run, of the engine that it was handed over to. @throws OperatorError LOCKED */
-export async function continueChange(context: RunContext, observed: Observation, run: Run): Promise<void> {
-  await context.runner.start(runnerImage(run, ownImage(observed)), run.id, run.change?.environment ?? {});
+export async function continueChange({ runner }: RunContext, run: Run): Promise<void> {
+  const image = runnerImage(run, await runner.ownImage());
+  await runner.start(image, run.id, run.change?.environment ?? {});
 }
 
 /** The image of the last hand-over that was done; before the first one, the operator's own. Pure. */
 export function runnerImage(run: Run, own: string): string {
   const handOver = run.steps.slice(0, nextStep(run)).findLast(({ step }) => step.kind === 'hand-over');
   return handOver?.step.kind === 'hand-over' ? handOver.step.image : own;
-}
-
-/** The image that this process runs in. */
-function ownImage({ services }: Observation): string {
-  const [container] = services.find(({ self }) => self)?.containers ?? [];
-  if (container) return container.imageId;
-  throw new OperatorError('NOT_IN_OPERATOR', 'an upgrade is begun in the operator container', {
-    exitCode: EXIT.precondition,
-    hint: 'use ./operator.sh upgrade',
-  });
 }
 
 /** What whoever goes on must know: operator.sh passes it to each command, and nobody else does. */

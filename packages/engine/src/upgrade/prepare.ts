@@ -5,7 +5,7 @@ import type { Observation } from '../model/observation.ts';
 import { OPERATOR_SERVICES, planUpgrade, type UpgradeGoal } from '../plan/upgrade.ts';
 import { installedVersion } from '../release/available.ts';
 import { chooseTarget } from '../release/channels.ts';
-import { fetchHops, type Hop, imageReferences } from '../release/hops.ts';
+import { fetchHops, type Hop, imageReferences, PLATFORM } from '../release/hops.ts';
 import { openSource, usualSource } from '../release/open-source.ts';
 import { findPath } from '../release/path.ts';
 import { fetchChannels, fetchRelease, openRoom, requireFresh } from '../release/room.ts';
@@ -79,9 +79,6 @@ export async function prepareUpgrade(
   };
   return { installed, target, hops, goal, plan: planUpgrade(observed, goal) };
 }
-
-/** As registries name it: https://github.com/opencontainers/image-spec/blob/main/image-index.md */
-const PLATFORM = `linux/${process.arch === 'x64' ? 'amd64' : process.arch}`;
 
 /** What the managed services run now, by digest where one is known: what a rollback goes back to. */
 async function imagesNow(

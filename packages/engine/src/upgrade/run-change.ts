@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { RunStart } from '../adapters/journal.ts';
 import { openRunLog } from '../history/log.ts';
 import { nextStep, type Run, runsOf } from '../history/runs.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
@@ -134,8 +133,10 @@ export async function runChange(context: RunContext, id: string, options: Change
     }
     try {
       const id = randomUUID();
-      const start: RunStart = await planUndo(context, run, report);
-      await journal.append({ event: 'run-started', run: id, ...start });
+      const { plan, change } = await planUndo(context, run, report);
+      const { goal, steps } = plan;
+      const by = { actor: run.actor ?? undefined, engine: context.engineVersion };
+      await journal.append({ event: 'run-started', run: id, command: 'rollback', goal, ...by, steps, change });
       await give(error.message, error);
       return id;
     } catch (thrown) {

@@ -1,0 +1,102 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { followRun, type RunEvent } from '../history/follow.ts';
+import { type Run, runsOf } from '../history/runs.ts';
+import { EXIT, OperatorError } from '../model/errors.ts';
+import type { Plan } from '../model/plan.ts';
+import type { RunContext } from '../run/context.ts';
+import type { Render } from '../run/run-plan.ts';
+
+// Between a runner that hands over and the next one there is none for a moment.
+const HAND_OVER_MS = 5000;
+
+/**
+ * Shows an upgrade or rollback that a runner is at, from its first step, and what undoes it if it fails. Nothing depends on being watched.
+ * @returns the run, and the one that undid it
+ * @throws OperatorError CHANGE_INTERRUPTED where the runner is gone and the run has no end
+ */
+export async function followChange(
+  context: RunContext,
+  id: string,
+  render: Render,
+  say: (text: string) => void,
+): Promise<{ run: Run; undoneBy: Run | null }> {
+  const run = await watch(context, await findRun(context, id), render);
+  if (run.followedBy === null || run.outcome !== 'failed') return { run, undoneBy: null };
+  say(`${run.error?.message ?? 'It failed'}\nGoing back:`);
+  return { run, undoneBy: await watch(context, await findRun(context, run.followedBy), render) };
+}
+
+async function watch(context: RunContext, run: Run, render: Render): Promise<Run> {
+  const ends = run.steps.map(() => Promise.withResolvers<void>());
+  const reports: ((line: string) => void)[] = [];
+  // What fails is told by whoever renders; a step that nobody waits for yet must not end the process.
+  for (const { promise } of ends) promise.catch(() => undefined);
+  const reading = (async () => {
+    try {
+      for await (const event of followRun(context.settings.stateDirectory, run.id, {
+        signal: context.signal,
+        alive: () => isAlive(context, run.id),
+      }))
+        apply(event);
+      const ended = await findRun(context, run.id);
+      if (ended.outcome === 'unfinished') throw interruptedRun(ended);
+      for (const { reject } of ends) reject(new StepFailed());
+    } catch (error) {
+      for (const { reject } of ends) reject(error);
+    }
+  })();
+
+  function apply(event: RunEvent): void {
+    if (event.event === 'line') reports[event.index]?.(event.line);
+    if (event.event === 'step-finished') ends[event.index]?.resolve();
+    if (event.event === 'run-failed') for (const { reject } of ends) reject(new StepFailed());
+  }
+
+  const plan: Plan = {
+    goal: run.goal,
+    steps: run.steps.map(({ step }) => step),
+    warnings: [],
+    destructive: false,
+  };
+  try {
+    await render(plan, (step, report) => {
+      const index = plan.steps.indexOf(step);
+      reports[index] = report;
+      return (ends[index] as PromiseWithResolvers<void>).promise;
+    });
+  } catch (error) {
+    if (!(error instanceof StepFailed)) throw error;
+  } finally {
+    await reading;
+  }
+  return await findRun(context, run.id);
+}
+
+/** The journal says why. */
+class StepFailed extends Error {}
+
+async function isAlive({ runner }: RunContext, id: string): Promise<boolean> {
+  const deadline = performance.now() + HAND_OVER_MS;
+  for (;;) {
+    if ((await runner.current())?.run === id) return true;
+    if (performance.now() > deadline) return false;
+    await sleep(250);
+  }
+}
+
+export async function findRun(context: RunContext, id: string): Promise<Run> {
+  const run = runsOf(await context.journal.read()).find((one) => one.id === id);
+  if (run) return run;
+  throw new Error(`run ${id} is not in the journal`);
+}
+
+function interruptedRun({ goal, change }: Run): OperatorError {
+  const command = change?.kind ?? 'upgrade';
+  return new OperatorError('CHANGE_INTERRUPTED', `"${goal}" was interrupted`, {
+    exitCode: EXIT.afterImpact,
+    hint:
+      command === 'upgrade'
+        ? './operator.sh upgrade goes on with it, ./operator.sh rollback goes back'
+        : './operator.sh rollback goes on with it',
+  });
+}
