@@ -9,13 +9,14 @@ import type {
 import { describeStep, type Step } from '../src/model/plan.ts';
 
 export const declared: DeclaredService[] = [
-  { name: 'postgres', layer: 'infrastructure', update: 'pinned', oneShot: false },
-  { name: 'garage', layer: 'infrastructure', update: 'pinned', oneShot: false },
-  { name: 'operator', layer: 'infrastructure', update: 'managed', oneShot: false },
-  { name: 'gateway', layer: 'infrastructure', update: 'managed', oneShot: false },
-  { name: 'migrate', layer: 'schema', update: 'managed', oneShot: true },
-  { name: 'api', layer: 'application', update: 'managed', oneShot: false },
-  { name: 'web', layer: 'application', update: 'managed', oneShot: false },
+  { name: 'postgres', layer: 'infrastructure', update: 'pinned', oneShot: false, optional: false },
+  { name: 'garage', layer: 'infrastructure', update: 'pinned', oneShot: false, optional: false },
+  { name: 'operator', layer: 'infrastructure', update: 'managed', oneShot: false, optional: false },
+  { name: 'console', layer: 'infrastructure', update: 'managed', oneShot: false, optional: true },
+  { name: 'gateway', layer: 'infrastructure', update: 'managed', oneShot: false, optional: false },
+  { name: 'migrate', layer: 'schema', update: 'managed', oneShot: true, optional: false },
+  { name: 'api', layer: 'application', update: 'managed', oneShot: false, optional: false },
+  { name: 'web', layer: 'application', update: 'managed', oneShot: false, optional: false },
 ];
 
 export const container = (
@@ -27,7 +28,8 @@ export const container = (
   state: 'running',
   health: 'healthy',
   status: 'Up 3 minutes (healthy)',
-  image: `kg-operator-${service}:test`,
+  // One image, as in compose.
+  image: `kg-operator-${service === 'console' ? 'operator' : service}:test`,
   imageId: 'sha256:0123456789abcdef',
   version: '0.1.0',
   ...change,

@@ -94,7 +94,13 @@ export function parseDeclaredServices(json: string): DeclaredService[] {
         },
       );
     }
-    return { name, layer, update, oneShot: restart === 'no' };
+    return {
+      name,
+      layer,
+      update,
+      oneShot: restart === 'no',
+      optional: labels['kg-operator.optional'] === 'true',
+    };
   });
 }
 

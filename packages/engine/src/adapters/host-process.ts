@@ -42,7 +42,7 @@ export function noCompose(): Compose {
   };
   return {
     declaredServices: async () => [
-      { name: SERVICE, layer: 'application', update: 'managed', oneShot: false },
+      { name: SERVICE, layer: 'application', update: 'managed', oneShot: false, optional: false },
     ],
     up: refuse,
     stop: refuse,

@@ -1,8 +1,9 @@
 import type { ConfigFinding, Observation, ServiceObservation } from '../model/observation.ts';
+import { pinnedAs } from '../upgrade/pins.ts';
 
 /** What a service runs instead of the image that is pinned for it; null: what is pinned, or nothing is. Pure. */
 export function driftOf(service: ServiceObservation, pins: Observation['pins']): string | null {
-  const pin = pins?.[service.name];
+  const pin = pins?.[pinnedAs(service.name)];
   if (!pin || service.oneShot) return null;
   const other = service.containers.find(
     ({ image, imageId }) => image !== pin.image && imageId !== pin.image && imageId !== pin.id,
@@ -17,7 +18,7 @@ export function driftFindings({ services, pins }: Observation): ConfigFinding[] 
     if (image === null) return [];
     return [
       {
-        problem: `${service.name} runs ${image}, and not ${pins?.[service.name]?.image}, which was installed`,
+        problem: `${service.name} runs ${image}, and not ${pins?.[pinnedAs(service.name)]?.image}, which was installed`,
         fix: './operator.sh start',
       },
     ];

@@ -73,7 +73,7 @@ function secrets({ database, encryptionKeyId, rotation }: Observation): LayerSta
 function schema({ database, services }: Observation): LayerStatus {
   if (!database.reachable) {
     const down = services
-      .filter((service) => service.layer === 'infrastructure' && !isUp(service))
+      .filter((service) => service.layer === 'infrastructure' && !service.optional && !isUp(service))
       .map(({ name }) => name);
     const summary =
       down.length > 0 ? `not readable: ${down.join(', ')} not up` : `not readable: ${database.reason}`;
@@ -102,7 +102,7 @@ function configuration(observed: Observation): LayerStatus {
 }
 
 function application({ services }: Observation): LayerStatus {
-  const own = services.filter(({ layer }) => layer === 'application');
+  const own = services.filter(({ layer, optional }) => layer === 'application' && !optional);
   const down = own.filter((service) => !isUp(service)).map(({ name }) => name);
   if (down.length === 0)
     return { name: 'application', ok: true, summary: `${own.map(({ name }) => name).join(', ')} up` };

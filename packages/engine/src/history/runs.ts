@@ -1,5 +1,5 @@
-import { EXIT, type ExitCode } from '../model/errors.ts';
 import type { JournalEntry, ReleaseChange } from '../adapters/journal.ts';
+import { EXIT, type ExitCode } from '../model/errors.ts';
 import { describeStep, type Step } from '../model/plan.ts';
 
 /** What the journal tells of one run. Times are ISO 8601. */

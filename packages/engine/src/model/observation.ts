@@ -15,6 +15,8 @@ export interface DeclaredService {
   update: UpdatePolicy;
   /** A job that ends (restart policy `no`): it is not brought up or waited for. */
   oneShot: boolean;
+  /** Label `kg-operator.optional`: it is brought up, but nothing waits for it or fails without it. */
+  optional: boolean;
 }
 
 /** A container as Docker reports it. */

@@ -10,7 +10,7 @@ import type {
 } from '../model/observation.ts';
 import { unfinishedRotation } from '../model/rotation.ts';
 import { encryptionKeyId } from '../model/settings.ts';
-import { type ReleasePins, readPins } from '../upgrade/pins.ts';
+import { pinnedAs, type ReleasePins, readPins } from '../upgrade/pins.ts';
 import type { RunContext } from './context.ts';
 
 /**
@@ -60,7 +60,7 @@ async function observePins(
 ): Promise<Record<string, PinObservation>> {
   const observed: Record<string, PinObservation> = {};
   for (const [service, image] of Object.entries(pins.images)) {
-    const isNamed = containers.every((one) => one.service !== service || one.image === image);
+    const isNamed = containers.every((one) => pinnedAs(one.service) !== service || one.image === image);
     observed[service] = { image, id: isNamed ? null : ((await images.find(image))?.id ?? null) };
   }
   return observed;
