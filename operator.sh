@@ -11,6 +11,7 @@
 #|   rotate SECRET          renew encryption-key | oauth-key | postgres-password | garage-secret on the running platform; again: goes on
 #|   backup, restore        save everything, encrypted, and restore it once to prove it; put a backup in the place of the live data
 #|   status, versions       the four layers, every service, backups, what to do next; what runs and what it was made from
+#|   update, upgrade, rollback, history    fetch a release; go to it, and back by itself if it is not healthy; go back; what was done
 #|   logs, psql, shell [SERVICE]    what the services say (flags of docker compose logs); a prompt in the database; a shell (default: operator)
 #|   teardown [--volumes]   remove the containers (y/N, --yes); --volumes: destroy the data too (the project's name typed, or --confirm NAME)
 #|   env, help, version     Compose's variables, as in eval "$(./operator.sh env)"; docker compose ps. The three want no Docker
@@ -21,10 +22,12 @@
 { # up to the last line: a file that is cut short is a syntax error, and nothing of it runs
 set -eu
 KG_VERSION=0.1.0
+PINS='IMAGE_OPERATOR IMAGE_GATEWAY IMAGE_API IMAGE_WEB IMAGE_POSTGRES' # of .operator/release.env, which the engine writes
 ENGINE_MINIMUM=25.0.0 COMPOSE_MINIMUM=2.24.4 # the first with start_interval in health checks; with the YAML tag !override
 SECRETS='ENCRYPTION_KEY OAUTH_SIGNING_KEY GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN POSTGRES_PASSWORD'
 SETTINGS='CONTAINER_PREFIX IMAGE_SOURCE IMAGE_REGISTRY IMAGE_TAG DEV_MODE API_PORT WEB_PORT BIND_ADDRESS'
-UNSET="$SECRETS $SETTINGS COMPOSE_PROFILES COMPOSE_PATH_SEPARATOR COMPOSE_DISABLE_ENV_FILE COMPOSE_REMOVE_ORPHANS COMPOSE_PROJECT_DIRECTORY"
+UNSET="$SECRETS $SETTINGS $PINS COMPOSE_PROFILES COMPOSE_PATH_SEPARATOR COMPOSE_DISABLE_ENV_FILE"
+UNSET="$UNSET COMPOSE_REMOVE_ORPHANS COMPOSE_PROJECT_DIRECTORY"
 PASSED='KG_ROOT KG_ACTOR COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES NO_COLOR FORCE_COLOR CI TERM COLUMNS'
 NL=$(printf '\n.') && NL=${NL%.}
 say() { [ -n "$QUIET" ] || printf '%s\n' "$*" >&2; }
@@ -92,6 +95,7 @@ read_settings() { # the resolver: the only place that decides which files, overl
       COMPOSE_ENV_FILES=${COMPOSE_ENV_FILES:+$COMPOSE_ENV_FILES,}$KG_ROOT/$file HAS_ENV=${file#.operator.conf}
     elif [ -e "$KG_ROOT/$file" ] || [ -L "$KG_ROOT/$file" ]; then finding 3 "$file: not a readable file"; fi
   done
+  pins=$KG_ROOT/.operator/release.env && [ ! -f "$pins" ] || COMPOSE_ENV_FILES=${COMPOSE_ENV_FILES:+$COMPOSE_ENV_FILES,}$pins
   parsed=$(parse_files "$@")
   [ "$parsed" = "${parsed%"$NL"*}" ] || finding 3 "${parsed%"$NL"*}"
   read -r $SETTINGS DEV_LINE KG_NAMES <<END
@@ -203,7 +207,7 @@ try_engine() { # STATUS is the engine's exit code, or "absent": its container is
   case $STATUS in *absent*) STATUS=absent ;; *125*) STATUS=125 ;; esac # first_line's word, before or after docker's exit code
   case $STATUS in absent | 1 | 12[567]) ;; *) return ;; esac
   running=$(docker container inspect -f '{{.State.Running}}' "$OPERATOR" 2>/dev/null) || running=''
-  case $STATUS$running in absent | absentfalse | 1true) return ;; esac # the last: a 1 of the engine's own
+  case $STATUS$running$COMMAND in absent$COMMAND | absentfalse* | 1true* | *upgrade | *rollback) return ;; esac # 1true: a 1 of the engine's own
   fail 6 ENGINE_NOT_RUN 'docker could not run the engine' 'try again, or ./operator.sh start --infra-only'
 }
 first_line() { # holds back docker's complaint, the first line of stderr: to ask beforehand would cost every command a docker call (20 ms)
@@ -217,6 +221,17 @@ first_line() { # holds back docker's complaint, the first line of stderr: to ask
   exec cat >&2
 }
 engine() { run_engine "$@"; exit "$STATUS"; } # ARGS: never returns
+operator_id() { docker container inspect -f '{{if .State.Running}}{{.Id}}{{end}}' "$OPERATOR" 2>/dev/null; }
+change() { # ARGS: upgrade and rollback go on without us, and replace the container that shows them: the one after it shows the rest
+  was=$(operator_id) || was=''
+  run_engine "$COMMAND" "$@"
+  case $STATUS in [0-9] | 10 | 130 | 143) exit "$STATUS" ;; esac # it has ended by itself
+  for wait in 1 1 1 1 1 2 2 2 2 2 5 5; do
+    id=$(operator_id) || id=''
+    case $id in '' | "$was") sleep "$wait" ;; *) engine "$COMMAND" --attach ${JSON:+--json} ${QUIET:+--quiet} ${NO_INPUT:+--no-input} ;; esac
+  done
+  exit "$STATUS"
+}
 run_engine() { # ARGS: as try_engine, but brings the container up if it is not
   try_engine "$@"
   if [ "$STATUS" = absent ]; then
@@ -294,6 +309,7 @@ main() {
   if [ -n "$HELP" ]; then sed -n 's/^#| //p' "$0" | grep -E "^  ([a-z, ]+, )?${COMMAND}[ ,]|^Usage|^Exit|^  7" && return; fi
   locate_root; read_settings
   case $HAS_ENV$COMMAND in .env* | init | up | teardown) ;; *) finding 3 "no .env in $KG_ROOT: run ./operator.sh init, or up for all" ;; esac
-  if [ -n "$own" ]; then own_command "$@"; else report && engine "$COMMAND" "$@"; fi
+  if [ -n "$own" ]; then own_command "$@"; else report; fi
+  case $own$COMMAND in upgrade | rollback) change "$@" ;; "$COMMAND") engine "$COMMAND" "$@" ;; esac
 }
 main "$@"; exit $?; }
