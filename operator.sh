@@ -207,7 +207,8 @@ try_engine() { # STATUS is the engine's exit code, or "absent": its container is
   case $STATUS in *absent*) STATUS=absent ;; *125*) STATUS=125 ;; esac # first_line's word, before or after docker's exit code
   case $STATUS in absent | 1 | 12[567]) ;; *) return ;; esac
   running=$(docker container inspect -f '{{.State.Running}}' "$OPERATOR" 2>/dev/null) || running=''
-  case $STATUS$running$COMMAND in absent$COMMAND | absentfalse* | 1true* | *upgrade | *rollback) return ;; esac # 1true: a 1 of the engine's own
+  case $STATUS$running in absent | absentfalse | 1true) return ;; esac # the last: a 1 of the engine's own
+  case $COMMAND in upgrade | rollback) return ;; esac # see change
   fail 6 ENGINE_NOT_RUN 'docker could not run the engine' 'try again, or ./operator.sh start --infra-only'
 }
 first_line() { # holds back docker's complaint, the first line of stderr: to ask beforehand would cost every command a docker call (20 ms)

@@ -14,3 +14,8 @@ export const systemClock: Clock = {
   date: () => new Date(),
   sleep: (milliseconds) => sleep(milliseconds),
 };
+
+/** Doubled after each try, with up to half of it more at random, so that many installations do not come back at one moment. In milliseconds. */
+export function growingPause(firstMs: number, tried: number): number {
+  return firstMs * 2 ** (tried - 1) * (1 + Math.random() / 2);
+}

@@ -60,11 +60,15 @@ export function dockerRunner(
       try {
         return (await docker.getContainer(hostname).inspect()).Image;
       } catch (error) {
-        throw new OperatorError('NOT_IN_OPERATOR', `not in a container that Docker knows: ${messageOf(error)}`, {
-          exitCode: EXIT.precondition,
-          hint: 'use ./operator.sh upgrade',
-          cause: error,
-        });
+        throw new OperatorError(
+          'NOT_IN_OPERATOR',
+          `not in a container that Docker knows: ${messageOf(error)}`,
+          {
+            exitCode: EXIT.precondition,
+            hint: 'use ./operator.sh upgrade',
+            cause: error,
+          },
+        );
       }
     },
 

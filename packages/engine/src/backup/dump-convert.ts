@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { type ConnectionSettings, openDatabase, type Secret } from '@kg-operator/config';
 import type pg from 'pg';
 import { listMigrationIds } from '../migrations/files.ts';
+import { megabytes } from '../model/disk.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { infrastructureSecret } from '../model/settings.ts';
 import type { RunContext } from '../run/context.ts';
@@ -19,7 +20,7 @@ import type { DumpFile } from './dump-file.ts';
 import { loadDump } from './dump-load.ts';
 import { documentBucket } from './installation.ts';
 import { hostIdentity } from './keys.ts';
-import { type BundleHeader, type BundleManifest, megabytes } from './make.ts';
+import type { BundleHeader, BundleManifest } from './make.ts';
 import { type BundleFile, type CheckedBundle, checkBundle } from './read.ts';
 import { withTrialPostgres } from './trial-postgres.ts';
 

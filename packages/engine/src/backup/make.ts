@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import type { ConnectionSettings, Tables } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
 import type { BucketSettings } from '../adapters/garage.ts';
+import { megabytes } from '../model/disk.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Recipients } from './age.ts';
 import { writeBundle } from './bundle.ts';
@@ -203,10 +204,6 @@ function rate(report: ReportProgress, now = () => performance.now()) {
     const of = total ? ` of ${megabytes(total)}` : '';
     report(`${what} ${megabytes(done)}${of}, ${megabytes(perSecond)}/s${left}`);
   };
-}
-
-export function megabytes(bytes: number): string {
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 
 function asDiskFull(error: unknown, folder: string): unknown {

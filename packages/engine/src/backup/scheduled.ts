@@ -2,6 +2,7 @@ import { messageOf, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import { planBackup, planCopies } from '../plan/backup.ts';
 import type { RunContext } from '../run/context.ts';
+import { hooksOf } from '../upgrade/hooks.ts';
 import { type ListedBackup, listBackups } from './catalog.ts';
 import { copiesGoTo, localDestination, newBackupId } from './installation.ts';
 import { nextDue, type Schedule } from './schedule.ts';
@@ -40,8 +41,11 @@ export async function makeScheduled(
     const isDue =
       begun && (nextDue(schedule, new Date(begun.createdAt), context.settings.project) ?? at) <= at;
     id = begun && !isDue ? begun.id : newBackupId(context);
+    const hooks = await hooksOf(context.settings);
     await run(
-      begun?.id === id ? planCopies({ id, copyTo, prune }) : planBackup({ id, verify: true, copyTo, prune }),
+      begun?.id === id
+        ? planCopies({ id, copyTo, prune })
+        : planBackup({ id, verify: true, copyTo, prune, hooks }),
     );
     await noteLast(context, { at: at.toISOString(), ok: true, result: id, failures: 0, uncopied: null });
     await writeDue(context, nextDue(schedule, at, context.settings.project));

@@ -1,12 +1,12 @@
 import { basename } from 'node:path';
 import { isFileStore } from '@kg-operator/config';
-import type { Disk } from '../model/disk.ts';
+import { type Disk, diskOfFolder } from '../model/disk.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import type { DumpFile } from './dump-file.ts';
 import { backupFolder, databaseSizes, documentBucket } from './installation.ts';
 import type { BundleManifest } from './make.ts';
-import { diskOfFolder, loadedBytes, type SpaceNeed, shortageOf } from './space.ts';
+import { loadedBytes, type SpaceNeed, shortageOf } from './space.ts';
 
 const SERVER = "PostgreSQL's volume";
 

@@ -1,9 +1,5 @@
-import { existsSync } from 'node:fs';
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import type { Disk } from '../model/disk.ts';
+import { type Disk, megabytes } from '../model/disk.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { megabytes } from './make.ts';
 
 /** What is going to be written somewhere. */
 export interface SpaceNeed {
@@ -43,14 +39,6 @@ export function shortageOf(needs: SpaceNeed[]): OperatorError | null {
     details: short,
     hint: 'free some space there, or give up old backups (./operator.sh backup prune) and databases from before restores (./operator.sh backup prune --previous); nothing was changed',
   });
-}
-
-/** Of a folder that may not be there yet. */
-export async function diskOfFolder(folder: string): Promise<Disk> {
-  let there = folder;
-  while (!existsSync(there)) there = dirname(there);
-  const { bavail, blocks, bsize } = await statfs(there);
-  return { available: bavail * bsize, total: blocks * bsize };
 }
 
 /** A database that is loaded takes its size, and its write-ahead log besides, up to `max_wal_size` of docker/postgres/postgresql.conf. */

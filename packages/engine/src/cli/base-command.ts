@@ -101,12 +101,7 @@ export abstract class OperatorCommand extends Command {
   /** Runs a plan with its steps shown on stderr. `beside`: also where an upgrade or rollback is half done. */
   protected async runPlan(plan: Plan, { beside = false } = {}): Promise<void> {
     if (!beside) await this.requireNoUnfinishedChange();
-    await runPlan(
-      plan,
-      this.context,
-      `${this.config.bin} ${this.commandName()}`,
-      await this.renderer(),
-    );
+    await runPlan(plan, this.context, `${this.config.bin} ${this.commandName()}`, await this.renderer());
   }
 
   /** How steps are shown here. */

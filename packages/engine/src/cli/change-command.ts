@@ -26,10 +26,14 @@ export abstract class ChangeCommand extends OperatorCommand {
   protected requireReleases(env: NodeJS.ProcessEnv = process.env): void {
     this.requireContainers();
     if (/docker-compose\.ghcr\.yml/.test(env.COMPOSE_FILE ?? '')) return;
-    throw new OperatorError('IMAGES_ARE_BUILT', 'the images of this installation are built here (IMAGE_SOURCE=local)', {
-      exitCode: EXIT.precondition,
-      hint: 'git pull, then ./operator.sh up; releases are for IMAGE_SOURCE=ghcr in .operator.conf',
-    });
+    throw new OperatorError(
+      'IMAGES_ARE_BUILT',
+      'the images of this installation are built here (IMAGE_SOURCE=local)',
+      {
+        exitCode: EXIT.precondition,
+        hint: 'git pull, then ./operator.sh up; releases are for IMAGE_SOURCE=ghcr in .operator.conf',
+      },
+    );
   }
 
   /** The change that is under way or was cut off. @throws OperatorError LOCKED where one runs and nobody asked to watch */
@@ -59,7 +63,9 @@ export abstract class ChangeCommand extends OperatorCommand {
 
   /** Watches a run to its end, and tells what came of it. @throws OperatorError ROLLED_BACK, RECOVERY_NEEDED, or what it failed with */
   protected async watch(id: string): Promise<ChangeResult> {
-    const { run, undoneBy } = await followChange(this.context, id, await this.renderer(), (text) => this.say(text));
+    const { run, undoneBy } = await followChange(this.context, id, await this.renderer(), (text) =>
+      this.say(text),
+    );
     const { change } = run;
     if (!change) throw new Error(`run ${id} is no upgrade`);
     if (run.outcome !== 'finished') throw failureOf(run, undoneBy);
@@ -103,15 +109,22 @@ function failureOf(run: Run, undoneBy: Run | null): OperatorError {
   const { message = 'it failed', code, exitCode = EXIT.afterImpact, hint } = run.error ?? {};
   const see = `./operator.sh history show ${run.id.slice(0, 8)} tells everything`;
   if (run.outcome === 'given-up')
-    return new OperatorError('GIVEN_UP', `"${run.goal}" was given up`, { exitCode: EXIT.afterImpact, hint: see });
+    return new OperatorError('GIVEN_UP', `"${run.goal}" was given up`, {
+      exitCode: EXIT.afterImpact,
+      hint: see,
+    });
   if (undoneBy === null)
     return new OperatorError(code ?? 'CHANGE_FAILED', message, { exitCode, hint: hint ?? see });
   const back = undoneBy.change ? targetOf(undoneBy.change) : 'the release before';
   if (undoneBy.outcome === 'finished')
-    return new OperatorError('ROLLED_BACK', `"${run.goal}" failed, and ${back} is back and healthy: ${message}`, {
-      exitCode: EXIT.afterImpact,
-      hint: see,
-    });
+    return new OperatorError(
+      'ROLLED_BACK',
+      `"${run.goal}" failed, and ${back} is back and healthy: ${message}`,
+      {
+        exitCode: EXIT.afterImpact,
+        hint: see,
+      },
+    );
   return new OperatorError(
     'RECOVERY_NEEDED',
     `"${run.goal}" failed (${message}), and so did going back to ${back}: ${undoneBy.error?.message ?? 'it was interrupted'}`,

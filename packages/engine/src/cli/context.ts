@@ -5,8 +5,8 @@ import { systemClock } from '../adapters/clock.ts';
 import { dockerCompose } from '../adapters/compose.ts';
 import { dockerRuntime } from '../adapters/docker.ts';
 import { garageAdmin } from '../adapters/garage.ts';
-import { dockerImages } from '../adapters/images.ts';
 import { hostRuntime, noCompose } from '../adapters/host-process.ts';
+import { dockerImages } from '../adapters/images.ts';
 import { fileJournal } from '../adapters/journal.ts';
 import { dockerRunner } from '../adapters/runner.ts';
 import { serviceMemo } from '../adapters/service-memo.ts';
@@ -72,7 +72,11 @@ export function createContext(
 function withContainers({
   stateDirectory,
 }: Settings): Pick<RunContext, 'runtime' | 'compose' | 'serviceMemo'> {
-  return { runtime: dockerRuntime(), compose: dockerCompose(stateDirectory), serviceMemo: serviceMemo(stateDirectory) };
+  return {
+    runtime: dockerRuntime(),
+    compose: dockerCompose(stateDirectory),
+    serviceMemo: serviceMemo(stateDirectory),
+  };
 }
 
 function withoutContainers(settings: Settings): Pick<RunContext, 'runtime' | 'compose' | 'serviceMemo'> {

@@ -3,7 +3,6 @@ import { basename } from 'node:path';
 import { Args, Flags } from '@oclif/core';
 import { needsContainers } from '../adapters/host-process.ts';
 import type { DumpFile } from '../backup/dump-file.ts';
-import { megabytes } from '../backup/make.ts';
 import { type CheckedBundle, checkBundle } from '../backup/read.ts';
 import { newNames } from '../backup/restore-names.ts';
 import { assertRestorable } from '../backup/restore-preflight.ts';
@@ -26,6 +25,7 @@ import {
   takeKeys,
 } from '../cli/restore-source.ts';
 import { showPlan } from '../cli/show-plan.ts';
+import { megabytes } from '../model/disk.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';

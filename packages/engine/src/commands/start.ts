@@ -8,6 +8,7 @@ import { showPlan } from '../cli/show-plan.ts';
 import type { Plan } from '../model/plan.ts';
 import { planStart } from '../plan/start.ts';
 import { observe } from '../run/observe.ts';
+import { presentHooks } from '../upgrade/hooks.ts';
 
 export default class Start extends OperatorCommand {
   static override summary =
@@ -27,7 +28,8 @@ export default class Start extends OperatorCommand {
     const { flags } = await this.parse(Start);
     this.requireContainers();
     const goal = { infrastructure: !flags['app-only'], application: !flags['infra-only'] };
-    const plan = planStart(await observe(this.context), goal);
+    const hooks = await presentHooks(this.context.settings.root);
+    const plan = planStart(await observe(this.context), { ...goal, hooks });
     if (flags['dry-run']) {
       this.answer(showPlan(plan));
       return { plan, started: false };

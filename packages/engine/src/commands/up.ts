@@ -14,6 +14,7 @@ import type { Plan } from '../model/plan.ts';
 import { infrastructureSecret } from '../model/settings.ts';
 import { planStart } from '../plan/start.ts';
 import { observe } from '../run/observe.ts';
+import { presentHooks } from '../upgrade/hooks.ts';
 
 interface UpResult {
   url: string;
@@ -71,7 +72,12 @@ export default class Up extends OperatorCommand {
     const setup = await collectSetup(flags);
     const file = flags.config === undefined ? null : await readConfigurationFile(flags.config);
 
-    const infrastructure = { infrastructure: true, application: false };
+    const hooks = await presentHooks(this.context.settings.root);
+    const infrastructure = {
+      infrastructure: true,
+      application: false,
+      hooks: hooks.filter((hook) => hook !== 'post-start'),
+    };
     const first = planStart(await observe(this.context), infrastructure);
     this.say(showPlan(first));
     await this.runPlan(first);
@@ -92,7 +98,11 @@ export default class Up extends OperatorCommand {
       fetch: this.context.fetch,
     });
 
-    const application = { infrastructure: false, application: true };
+    const application = {
+      infrastructure: false,
+      application: true,
+      hooks: hooks.filter((hook) => hook === 'post-start'),
+    };
     await this.runPlan(planStart(await observe(this.context), application));
     assertStarted(await observe(this.context), { infrastructure: true, application: true });
 

@@ -104,10 +104,14 @@ export default class Upgrade extends ChangeCommand {
 function assertSame(run: Run, to: string | undefined): void {
   const { goal, change } = run;
   if (change?.kind === 'rollback')
-    throw new OperatorError('ROLLBACK_UNFINISHED', `"${goal}" was begun ${run.startedAt} and is not finished`, {
-      exitCode: EXIT.precondition,
-      hint: './operator.sh rollback goes on with it',
-    });
+    throw new OperatorError(
+      'ROLLBACK_UNFINISHED',
+      `"${goal}" was begun ${run.startedAt} and is not finished`,
+      {
+        exitCode: EXIT.precondition,
+        hint: './operator.sh rollback goes on with it',
+      },
+    );
   const target = change?.path.at(-1)?.version;
   if (to === undefined || to === target) return;
   throw new OperatorError('UPGRADE_UNFINISHED', `"${goal}" was begun ${run.startedAt} and is not finished`, {

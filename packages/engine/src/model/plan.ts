@@ -50,6 +50,11 @@ export const HOOKS = [
 /** An executable in `hooks/` of the installation. */
 export type Hook = (typeof HOOKS)[number];
 
+/** The step that runs a hook, where there is one. */
+export function hookStep(present: readonly Hook[], hook: Hook): Step[] {
+  return present.includes(hook) ? [{ kind: 'run-hook', hook }] : [];
+}
+
 /** Asked through the gateway: a GET of `path` must answer with `status`. */
 export interface HealthCheck {
   target: ProbeTarget;
@@ -70,6 +75,37 @@ export type BackupStep =
   | { kind: 'restore-configuration'; backup: string; database: string };
 
 export type StepKind = Step['kind'];
+const STEPS: Record<StepKind, true> = {
+  'compose-up': true,
+  'compose-stop': true,
+  'wait-healthy': true,
+  migrate: true,
+  'check-encryption-key': true,
+  'configure-object-store': true,
+  'require-configuration': true,
+  probe: true,
+  'write-backup': true,
+  'verify-backup': true,
+  'copy-backup': true,
+  'prune-backups': true,
+  'convert-dump': true,
+  'load-backup': true,
+  'swap-database': true,
+  'restore-objects': true,
+  'restore-configuration': true,
+  'run-hook': true,
+  'pull-images': true,
+  'hand-over': true,
+  'replace-operator': true,
+  'pin-images': true,
+  'roll-service': true,
+  'copy-database': true,
+  'health-gate': true,
+  'record-release': true,
+  'prune-images': true,
+};
+/** The step registry: every kind there is. */
+export const STEP_KINDS = Object.keys(STEPS) as StepKind[];
 export type StepOf<K extends StepKind> = Extract<Step, { kind: K }>;
 
 /** What is asked through the gateway: the API's readiness, or the web app's page. */

@@ -77,7 +77,12 @@ export function planRollback(observed: Observation, goal: RollbackGoal): Plan {
     { kind: 'health-gate', version: to.version, ...healthGate },
     { kind: 'record-release', version: to.version },
   ];
-  return { goal: `roll back to ${to.version}`, steps, warnings: warningsOf(goal), destructive: data !== null };
+  return {
+    goal: `roll back to ${to.version}`,
+    steps,
+    warnings: warningsOf(goal),
+    destructive: data !== null,
+  };
 }
 
 function warningsOf({ data, operator, to }: RollbackGoal): string[] {
@@ -87,6 +92,8 @@ function warningsOf({ data, operator, to }: RollbackGoal): string[] {
           `everything written since is not in ${data.backup ?? data.incoming}; it stays in database ${data.outgoing} until ./operator.sh backup prune --previous`,
         ]
       : []),
-    ...(operator ? [] : [`the operator stays newer than ${to.version}: it knows the schema, which stays as it is`]),
+    ...(operator
+      ? []
+      : [`the operator stays newer than ${to.version}: it knows the schema, which stays as it is`]),
   ];
 }

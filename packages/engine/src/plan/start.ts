@@ -1,9 +1,11 @@
 import { isUp, type Layer, type Observation, type ServiceObservation } from '../model/observation.ts';
-import type { Plan, Step } from '../model/plan.ts';
+import { type Hook, hookStep, type Plan, type Step } from '../model/plan.ts';
 
 export interface StartGoal {
   infrastructure: boolean;
   application: boolean;
+  /** The executables there are. */
+  hooks?: Hook[];
 }
 
 // A first start of PostgreSQL runs initdb and of Garage lays out its tables; slow disks take a minute.
@@ -16,11 +18,12 @@ const PROBE_TIMEOUT_SECONDS = 60;
  * Compose converges by itself, so `compose-up` stays in the plan of a running platform: it also brings edited settings into force.
  */
 export function planStart(observed: Observation, goal: StartGoal): Plan {
-  const steps: Step[] = [];
+  const { hooks = [] } = goal;
+  const steps: Step[] = hookStep(hooks, 'pre-start');
   if (goal.infrastructure) {
     steps.push(
       ...bringUp(observed, 'infrastructure', INFRASTRUCTURE_TIMEOUT_SECONDS),
-      ...schemaSteps(observed),
+      ...schemaSteps(observed, hooks),
     );
   }
   if (goal.application) {
@@ -32,6 +35,7 @@ export function planStart(observed: Observation, goal: StartGoal): Plan {
       { kind: 'probe', target: 'web', timeoutSeconds: PROBE_TIMEOUT_SECONDS },
     );
   }
+  steps.push(...hookStep(hooks, 'post-start'));
   return { goal: goalName(goal), steps, warnings: [], destructive: false };
 }
 
@@ -45,10 +49,15 @@ function bringUp(observed: Observation, layer: Layer, timeoutSeconds: number): S
   ];
 }
 
-function schemaSteps({ database }: Observation): Step[] {
+function schemaSteps({ database }: Observation, hooks: Hook[]): Step[] {
   const pending = database.reachable ? database.schema.pending : null;
   const steps: Step[] = [];
-  if (pending === null || pending.length > 0) steps.push({ kind: 'migrate', pending });
+  if (pending === null || pending.length > 0)
+    steps.push(
+      ...hookStep(hooks, 'pre-migrate'),
+      { kind: 'migrate', pending },
+      ...hookStep(hooks, 'post-migrate'),
+    );
   steps.push({ kind: 'check-encryption-key' });
   const configured =
     database.reachable && database.config?.items.some(({ item, ok }) => item === 'object storage' && ok);

@@ -50,9 +50,20 @@ export function planUpgrade(observed: Observation, goal: UpgradeGoal): Plan {
     ...(backup ? backUp(goal, backup) : []),
     ...hops.flatMap((hop, index) => hopSteps(observed, goal, hop, hops[index - 1]?.images ?? from.images)),
     ...hook(goal, 'post-upgrade'),
-    { kind: 'prune-images', keep: [last.version, ...(hops.at(-2)?.version ?? from.version ? [hops.at(-2)?.version ?? (from.version as string)] : [])] },
+    {
+      kind: 'prune-images',
+      keep: [
+        last.version,
+        ...((hops.at(-2)?.version ?? from.version) ? [hops.at(-2)?.version ?? (from.version as string)] : []),
+      ],
+    },
   ];
-  return { goal: `upgrade to ${last.version}`, steps, warnings: warningsOf(goal, observed), destructive: false };
+  return {
+    goal: `upgrade to ${last.version}`,
+    steps,
+    warnings: warningsOf(goal, observed),
+    destructive: false,
+  };
 }
 
 function backUp(goal: UpgradeGoal, { id, copyTo }: { id: string; copyTo: string[] }): Step[] {
@@ -81,7 +92,13 @@ function hopSteps(
       : [];
   const pins = (services: string[]): Step[] =>
     services.length > 0
-      ? [{ kind: 'pin-images', version, images: Object.fromEntries(services.map((name) => [name, images[name] as string])) }]
+      ? [
+          {
+            kind: 'pin-images',
+            version,
+            images: Object.fromEntries(services.map((name) => [name, images[name] as string])),
+          },
+        ]
       : [];
   const replaced = [...edge, ...application];
   const all = observed.services
@@ -113,7 +130,11 @@ function hopSteps(
           ...migration,
           ...pins(replaced),
           { kind: 'compose-up' as const, services: [...edge, ...all] },
-          { kind: 'wait-healthy' as const, services: [...edge, ...all], timeoutSeconds: APPLICATION_TIMEOUT_SECONDS },
+          {
+            kind: 'wait-healthy' as const,
+            services: [...edge, ...all],
+            timeoutSeconds: APPLICATION_TIMEOUT_SECONDS,
+          },
         ]),
     { kind: 'health-gate', version, ...healthGate },
     { kind: 'record-release', version },
@@ -129,7 +150,8 @@ function servicesToReplace(
     ({ name, update, oneShot }) =>
       update === 'managed' && !oneShot && !OPERATOR_SERVICES.includes(name) && changed(name),
   );
-  const names = (layer: string) => managed.filter((service) => service.layer === layer).map(({ name }) => name);
+  const names = (layer: string) =>
+    managed.filter((service) => service.layer === layer).map(({ name }) => name);
   return { application: names('application'), edge: names('infrastructure') };
 }
 

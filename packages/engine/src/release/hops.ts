@@ -1,3 +1,4 @@
+import type { ImageStoreKind } from '../adapters/images.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { BundledImage } from './bundle-source.ts';
 import type { Channels } from './channels.ts';
@@ -74,5 +75,46 @@ export function missingImages(
   return Object.keys(images).filter((service) => {
     const config = images[service]?.platforms[platform]?.config;
     return !config || !there.has(config);
+  });
+}
+
+/** What Docker calls the images of a bundle once they are loaded, by the digests of their configurations. */
+export function loadedIds(bundled: readonly BundledImage[], store: ImageStoreKind): Map<string, string> {
+  return new Map(
+    bundled.flatMap(({ config, target }) => {
+      const id = store === 'classic' ? config : target;
+      return id === null ? [] : [[config, id] as const];
+    }),
+  );
+}
+
+/**
+ * The image that each service runs, as Compose is told: from a registry `NAME@sha256:…`; from a bundle the id, which is made of the
+ * content as well, because what `docker load` brings has lost its registry's digest. No tag decides anything. Pure.
+ * @param loaded loadedIds() of the bundle; null: they are pulled
+ * @throws OperatorError PLATFORM_UNSUPPORTED, BUNDLE_INCOMPLETE naming the services without an image
+ */
+export function imagesToRun(
+  release: ReleaseManifest,
+  platform: string,
+  loaded: ReadonlyMap<string, string> | null,
+): Record<string, string> {
+  if (loaded === null) return imageReferences(release, platform);
+  const references: Record<string, string> = {};
+  const without: string[] = [];
+  for (const [service, { platforms }] of Object.entries(release.images)) {
+    const config = platforms[platform]?.config;
+    const id = config && loaded.get(config);
+    if (id) references[service] = id;
+    else
+      without.push(
+        config ? `${service}: ${config}` : `${service}: release.json names no configuration for ${platform}`,
+      );
+  }
+  if (without.length === 0) return references;
+  throw new OperatorError('BUNDLE_INCOMPLETE', `the bundle lacks images of release ${release.version}`, {
+    exitCode: EXIT.precondition,
+    details: without,
+    hint: 'nothing was changed; make the bundle with docker save of all images by their tags, for this platform and with Docker 25 or newer',
   });
 }

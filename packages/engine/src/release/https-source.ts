@@ -1,6 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
-import type { Clock } from '../adapters/clock.ts';
+import { type Clock, growingPause } from '../adapters/clock.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { throwIfInterrupted } from '../run/wait.ts';
 import { missing, type ReleaseSource, tooLarge } from './source.ts';
@@ -78,9 +78,8 @@ class TemporaryStatus extends Error {
   }
 }
 
-/** Exponential, with up to half of it more at random, so that many installations do not come back at one moment. */
 function pauseAfter(error: unknown, tried: number): number {
-  const pause = FIRST_PAUSE_MS * 2 ** (tried - 1) * (1 + Math.random() / 2);
+  const pause = growingPause(FIRST_PAUSE_MS, tried);
   const asked = error instanceof TemporaryStatus ? error.retryAfterMs : 0;
   return Math.min(LONGEST_PAUSE_MS, Math.max(pause, asked));
 }

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { syncPath } from '../backup/destination.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { releaseName, signatureName } from './document.ts';
+import { isVersion } from './version.ts';
 
 /** A document and its signatures, byte for byte. */
 export interface SignedBytes {
@@ -33,6 +34,8 @@ export interface ReleaseStore {
   /** The keys that the list was checked with, in the format of KG_RELEASE_KEYS; null: none were written. */
   readKeys(): Promise<string | null>;
   writeKeys(text: string): Promise<void>;
+  /** Of every release.json that is there. */
+  versions(): Promise<string[]>;
 }
 
 /** In `releases/` of the state directory: `last-channels.json`, `VERSION/release.json` and its `.minisig`, `trusted-keys`. */
@@ -65,6 +68,14 @@ export function releaseStore(stateDirectory: string): ReleaseStore {
     readKeys: async () => (await readIfThere(keysPath))?.toString('utf8') ?? null,
     async writeKeys(text) {
       if ((await readIfThere(keysPath))?.toString('utf8') !== text) await place(keysPath, Buffer.from(text));
+    },
+    async versions() {
+      try {
+        return (await readdir(folder)).filter(isVersion);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+        throw error;
+      }
     },
   };
 }

@@ -98,9 +98,7 @@ async function locked(stateDirectory: string): Promise<OperatorError> {
   const holder = await readHolder(stateDirectory);
   return new OperatorError(
     'LOCKED',
-    holder
-      ? `"${holder.command}" is running since ${holder.since}`
-      : 'another command is running',
+    holder ? `"${holder.command}" is running since ${holder.since}` : 'another command is running',
     { exitCode: EXIT.locked, hint: 'wait for it to end; if it died, the lock is already free' },
   );
 }

@@ -20,7 +20,12 @@ export async function openChange(context: RunContext): Promise<Run | null> {
  */
 export async function beginChange(
   context: RunContext,
-  { command, plan, change, instead }: { command: string; plan: Plan; change: ReleaseChange; instead?: Run | null },
+  {
+    command,
+    plan,
+    change,
+    instead,
+  }: { command: string; plan: Plan; change: ReleaseChange; instead?: Run | null },
 ): Promise<string> {
   const { journal, settings, engineVersion } = context;
   const id = randomUUID();
@@ -54,7 +59,7 @@ export function runnerImage(run: Run, own: string): string {
 
 /** What whoever goes on must know: operator.sh passes it to each command, and nobody else does. */
 export function environmentOf(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
-  const names = ['COMPOSE_FILE', 'COMPOSE_ENV_FILES', 'COMPOSE_PROJECT_NAME', 'KG_ACTOR', 'KG_RELEASE_KEYS', 'KG_FAILPOINT'];
+  const names = ['COMPOSE_FILE', 'COMPOSE_ENV_FILES', 'COMPOSE_PROJECT_NAME', 'KG_ACTOR', 'KG_RELEASE_KEYS'];
   return Object.fromEntries(names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }
 

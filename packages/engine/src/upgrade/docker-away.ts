@@ -8,7 +8,8 @@ const POLL_MS = 2000;
 /** Docker was not there, or went while something was asked of it. */
 export function isDockersFault(error: unknown): boolean {
   if (error instanceof OperatorError && error.code === 'DOCKER_UNREACHABLE') return true;
-  const text = error instanceof OperatorError ? [error.message, ...error.details].join('\n') : messageOf(error);
+  const text =
+    error instanceof OperatorError ? [error.message, ...error.details].join('\n') : messageOf(error);
   return /Cannot connect to the Docker daemon|error during connect|docker\.sock: (EOF|connect)|ECONNREFUSED.*docker\.sock|socket hang up/i.test(
     text,
   );

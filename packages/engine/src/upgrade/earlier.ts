@@ -30,7 +30,8 @@ export async function findEarlier(
   report: (line: string) => void,
 ): Promise<Earlier> {
   const changes = runs.filter(({ change }) => change !== null);
-  const to = wanted.to === undefined ? releaseBefore(changes) : await releaseNamed(context, changes, wanted.to);
+  const to =
+    wanted.to === undefined ? releaseBefore(changes) : await releaseNamed(context, changes, wanted.to);
   const upgrades = changes.filter(({ change }) => change?.kind === 'upgrade');
   const newest = upgrades.at(-1)?.change?.path.at(-1) ?? to;
   const since = stepsSince(upgrades, to.version);

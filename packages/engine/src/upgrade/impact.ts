@@ -23,7 +23,9 @@ export function hasImpact({ steps }: Run): boolean {
 
 /** The version that the last finished `record-release` of a run recorded; null: none yet. */
 export function lastRecorded({ steps }: Run): string | null {
-  const recorded = steps.findLast(({ step, finishedAt }) => step.kind === 'record-release' && finishedAt !== null);
+  const recorded = steps.findLast(
+    ({ step, finishedAt }) => step.kind === 'record-release' && finishedAt !== null,
+  );
   return recorded?.step.kind === 'record-release' ? recorded.step.version : null;
 }
 

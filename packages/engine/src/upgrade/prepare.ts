@@ -67,7 +67,7 @@ export async function prepareUpgrade(
     from: { version: installed, images: await imagesNow(context, observed, pins) },
     hops: hops.map(({ release, pending, contract }) => ({
       version: release.version,
-      images: imageReferences(release, PLATFORM),
+      images: managedOnly(observed, imageReferences(release, PLATFORM)),
       pending,
       contract,
       healthGate: release.healthGate,
@@ -78,6 +78,12 @@ export async function prepareUpgrade(
     hooks: await presentHooks(settings.root),
   };
   return { installed, target, hops, goal, plan: planUpgrade(observed, goal) };
+}
+
+/** Pinned services have images in a release, too, for a first installation. An upgrade never takes them. */
+function managedOnly({ services }: Observation, images: Record<string, string>): Record<string, string> {
+  const pinned = new Set(services.filter(({ update }) => update === 'pinned').map(({ name }) => name));
+  return Object.fromEntries(Object.entries(images).filter(([service]) => !pinned.has(service)));
 }
 
 /** What the managed services run now, by digest where one is known: what a rollback goes back to. */

@@ -2,6 +2,10 @@ import type { StepOf } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import type { Report } from '../run/execute.ts';
 
-export async function rollService(_step: StepOf<'roll-service'>, _context: RunContext, _report: Report): Promise<void> {
+export async function rollService(
+  _step: StepOf<'roll-service'>,
+  _context: RunContext,
+  _report: Report,
+): Promise<void> {
   throw new Error('contract');
 }

@@ -6,6 +6,7 @@ import type { RunContext } from '../run/context.ts';
 import { executeStep } from '../run/execute.ts';
 import { takeLock } from '../run/lock.ts';
 import { dockerAnswers, isDockersFault } from './docker-away.ts';
+import { failpointsOf, withFailpoints } from './failpoints.ts';
 import { hasImpact, isOver } from './impact.ts';
 import { HandOver } from './operator.ts';
 import { planUndo } from './undo.ts';
@@ -30,6 +31,7 @@ const ATTEMPTS = 5;
  */
 export async function runChange(context: RunContext, id: string, options: ChangeOptions): Promise<void> {
   const { stateDirectory } = context.settings;
+  const points = failpointsOf();
   let release = await lockPatiently(context, id);
   try {
     for (let next: string | null = id; next !== null; ) {
@@ -74,7 +76,9 @@ export async function runChange(context: RunContext, id: string, options: Change
     (run.steps[index] as Run['steps'][number]).startedAt = context.clock.date().toISOString();
     for (let attempt = 1; ; attempt++) {
       try {
-        await (options.execute ?? executeStep)(step, context, report);
+        await withFailpoints(points, step.kind, () =>
+          (options.execute ?? executeStep)(step, context, report),
+        );
         break;
       } catch (error) {
         // It looks what is there before it acts, so it may be asked again.
@@ -136,7 +140,15 @@ export async function runChange(context: RunContext, id: string, options: Change
       const { plan, change } = await planUndo(context, run, report);
       const { goal, steps } = plan;
       const by = { actor: run.actor ?? undefined, engine: context.engineVersion };
-      await journal.append({ event: 'run-started', run: id, command: 'rollback', goal, ...by, steps, change });
+      await journal.append({
+        event: 'run-started',
+        run: id,
+        command: 'rollback',
+        goal,
+        ...by,
+        steps,
+        change,
+      });
       await give(error.message, error);
       return id;
     } catch (thrown) {

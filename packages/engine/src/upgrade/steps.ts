@@ -3,8 +3,9 @@ import type { Executors } from '../run/execute.ts';
 import { copyDatabase } from './database-copy.ts';
 import { healthGate } from './health-gate.ts';
 import { runHook } from './hooks.ts';
-import { pruneImages, pullImages } from './images.ts';
+import { pullImages } from './images.ts';
 import { handOver, replaceOperator } from './operator.ts';
+import { pruneImages } from './prune-images.ts';
 import { pinImages, recordRelease } from './record.ts';
 import { rollService } from './roll-service.ts';
 

@@ -18,7 +18,9 @@ export async function planUndo(
   if (!change) throw new Error('not an upgrade');
   const recorded = lastRecorded(run);
   const to = change.path.find(({ version }) => version !== null && version === recorded) ?? change.from;
-  const copy = run.steps.findLast(({ step, finishedAt }) => step.kind === 'copy-database' && finishedAt)?.step;
+  const copy = run.steps.findLast(
+    ({ step, finishedAt }) => step.kind === 'copy-database' && finishedAt,
+  )?.step;
   const kept = copy?.kind === 'copy-database' ? { incoming: copy.database, backup: null } : null;
   const back = await planBack(context, { to, newest: change.path.at(-1) ?? to, data: kept }, report);
   return {

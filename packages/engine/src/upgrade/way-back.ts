@@ -100,7 +100,11 @@ async function schemaHead(context: RunContext, report: (line: string) => void): 
   }
 }
 
-function notAccepted({ version }: ReleasePins, head: string | null, manifest: ReleaseManifest | null): string {
+function notAccepted(
+  { version }: ReleasePins,
+  head: string | null,
+  manifest: ReleaseManifest | null,
+): string {
   const { oldest, newest } = manifest?.schema.accepts ?? {};
   return `${version} does not run on this schema: it is at ${head ?? 'nothing'}, and ${version} knows ${oldest === newest ? newest : `${oldest} to ${newest}`}`;
 }

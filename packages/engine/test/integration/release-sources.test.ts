@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
@@ -348,8 +349,10 @@ describe('a bundle', () => {
   const saved = (text = manifest) =>
     pack([
       ['blobs/sha256/0', layer],
+      [`blobs/sha256/${config}`, Buffer.from('{}')],
       ['old/layer.tar', '../other/layer.tar'],
       ['manifest.json', Buffer.from(text)],
+      [`${'e'.repeat(64)}.json`, Buffer.from('{}')],
     ]);
   async function bundle(name: string, members: [string, Buffer | string][]): Promise<BundleSource> {
     await writeFile(join(folder, name), await pack(members));
@@ -375,14 +378,63 @@ describe('a bundle', () => {
     const source = (await openSource(path)) as BundleSource;
     for (const [name, bytes] of files) expect(await source.read(name, DOCUMENT_LIMIT)).toEqual(bytes);
     expect(await source.images()).toEqual([
-      { config: `sha256:${config}`, tags: ['kg-operator-api:1.1.0'] },
-      { config: `sha256:${'e'.repeat(64)}`, tags: [] },
+      { config: `sha256:${config}`, tags: ['kg-operator-api:1.1.0'], target: null },
+      { config: `sha256:${'e'.repeat(64)}`, tags: [], target: null },
     ]);
     expect((await collect(await source.openImages())).equals(await saved())).toBe(true);
     await expect(source.read('9.9.9/release.json', 100)).rejects.toMatchObject({
       code: 'SOURCE_FILE_MISSING',
     });
     await expect(source.read('channels.json', 10)).rejects.toMatchObject({ code: 'SOURCE_FILE_TOO_LARGE' });
+  });
+
+  test('names the manifest or index that leads to a configuration, by which containerd calls the image', async () => {
+    const blobs = new Map<string, Buffer>();
+    const blob = (content: unknown) => {
+      const bytes = Buffer.from(JSON.stringify(content));
+      const hex = createHash('sha256').update(bytes).digest('hex');
+      blobs.set(`blobs/sha256/${hex}`, bytes);
+      return { digest: `sha256:${hex}`, file: `blobs/sha256/${hex}` };
+    };
+    const [plain, nested, lost, forged] = ['a', 'b', 'c', 'd'].map((architecture) => blob({ architecture }));
+    const manifestOf = (config: { digest: string } | undefined) =>
+      blob({ schemaVersion: 2, config: { digest: config?.digest }, layers: [] });
+    const [ofPlain, ofNested, ofLost] = [plain, nested, lost].map(manifestOf);
+    const index = blob({
+      schemaVersion: 2,
+      manifests: [{ digest: ofLost?.digest }, { digest: ofNested?.digest }],
+    });
+    // A manifest under a digest that is not its own.
+    const wrong = `sha256:${'f'.repeat(64)}`;
+    blobs.set(
+      `blobs/sha256/${'f'.repeat(64)}`,
+      Buffer.from(JSON.stringify({ config: { digest: forged?.digest } })),
+    );
+    blobs.delete(lost?.file as string);
+    const targets = [{ digest: wrong }, { digest: ofPlain?.digest }, { digest: index.digest }];
+    const source = await bundle('layout.tar', [
+      [
+        'images.tar',
+        await pack([
+          ...blobs,
+          ['index.json', Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: targets }))],
+          [
+            'manifest.json',
+            Buffer.from(
+              JSON.stringify(
+                [plain, nested, lost, forged].map((one) => ({ Config: one?.file, RepoTags: null })),
+              ),
+            ),
+          ],
+        ]),
+      ],
+    ]);
+    expect(await source.images()).toEqual([
+      { config: plain?.digest, target: ofPlain?.digest, tags: [] },
+      { config: nested?.digest, target: index.digest, tags: [] },
+      // Docker 26 with containerd's store forgets configuration and layers of what it saves by digest: that is no image.
+      { config: forged?.digest, target: null, tags: [] },
+    ]);
   });
 
   test('is read up to its images only', async () => {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
 import { allAtOnce } from '../../src/backup/findings.ts';
-import { diskOfFolder, loadedBytes, type SpaceNeed, shortageOf } from '../../src/backup/space.ts';
-import { parseDf } from '../../src/model/disk.ts';
+import { loadedBytes, type SpaceNeed, shortageOf } from '../../src/backup/space.ts';
+import { diskOfFolder, parseDf } from '../../src/model/disk.ts';
 import { EXIT, OperatorError } from '../../src/model/errors.ts';
 
 const GB = 1e9;

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { describeStep } from '../../src/model/plan.ts';
+import { describeStep, type Hook, type Plan } from '../../src/model/plan.ts';
+import { planBackup } from '../../src/plan/backup.ts';
 import { notUp, planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
 import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
@@ -19,6 +20,32 @@ describe('planStart', () => {
       { kind: 'wait-healthy', services: ['api', 'web'], timeoutSeconds: 120 },
       { kind: 'probe', target: 'api', timeoutSeconds: 60 },
       { kind: 'probe', target: 'web', timeoutSeconds: 60 },
+    ]);
+  });
+
+  test('hooks run around what they are named for, if they are there', () => {
+    const hooks: Hook[] = ['pre-start', 'post-migrate', 'post-start', 'pre-upgrade'];
+    const kinds = ({ steps }: Plan) =>
+      steps.map((step) => (step.kind === 'run-hook' ? step.hook : step.kind));
+    expect(kinds(planStart(emptyHost(), { infrastructure: true, application: false, hooks }))).toEqual([
+      'pre-start',
+      'compose-up',
+      'wait-healthy',
+      'migrate',
+      'post-migrate',
+      'check-encryption-key',
+      'configure-object-store',
+      'post-start',
+    ]);
+    expect(kinds(planStart(runningPlatform(), { ...all, hooks }))).not.toContain('post-migrate');
+    const backup = { id: 'b', verify: true, copyTo: ['elsewhere'], prune: true };
+    expect(kinds(planBackup({ ...backup, hooks: ['post-backup', 'pre-backup'] }))).toEqual([
+      'pre-backup',
+      'write-backup',
+      'verify-backup',
+      'copy-backup',
+      'prune-backups',
+      'post-backup',
     ]);
   });
 

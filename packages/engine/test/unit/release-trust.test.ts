@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { OperatorError } from '../../src/model/errors.ts';
 import { buildRelease } from '../../src/release/build.ts';
 import { CHANNELS, releaseName, sha256, signatureName } from '../../src/release/document.ts';
-import { fetchHops, imageReferences, missingImages } from '../../src/release/hops.ts';
+import { fetchHops, imageReferences, imagesToRun, loadedIds, missingImages } from '../../src/release/hops.ts';
 import { parseTrustedKeys, readTrustedKeys, type TrustedKeys } from '../../src/release/keys.ts';
 import { parseRelease } from '../../src/release/manifest.ts';
 import { parsePublicKey, parseSecretKey, parseSignatures, signBytes } from '../../src/release/minisign.ts';
@@ -62,6 +62,7 @@ function memoryStore(): ReleaseStore & { last: LastChannels | null; releases: Ma
     writeKeys: async (text: string) => {
       store.keys = text;
     },
+    versions: async () => [...store.releases.keys()],
   };
   return store;
 }
@@ -400,11 +401,36 @@ describe('the hops of a path', () => {
 
   test('are compared with the images of a bundle', () => {
     const release = parseRelease(buildRelease(releaseInput('1.0.0')));
-    const bundled = [{ config: `sha256:${'c'.repeat(64)}`, tags: [] }];
+    const bundled = [{ config: `sha256:${'c'.repeat(64)}`, tags: [], target: `sha256:${'d'.repeat(64)}` }];
     // The api names only an index: it can't be told.
     expect(missingImages(release, 'linux/amd64', bundled)).toEqual(['api']);
     expect(missingImages(release, 'linux/arm64', bundled)).toEqual(['api', 'operator']);
     expect(missingImages(release, 'linux/amd64', [])).toEqual(['api', 'operator']);
+  });
+
+  test('say what a service runs: a digest of the registry, or what Docker calls an image of a bundle', () => {
+    const input = releaseInput('1.0.0');
+    const release = parseRelease(
+      buildRelease({ ...input, images: { operator: input.images.operator as never } }),
+    );
+    const [config, target] = [`sha256:${'c'.repeat(64)}`, `sha256:${'d'.repeat(64)}`];
+    const bundled = [{ config, tags: ['moved:latest'], target }];
+    expect(imagesToRun(release, 'linux/amd64', null)).toEqual(imageReferences(release, 'linux/amd64'));
+    expect(imagesToRun(release, 'linux/amd64', loadedIds(bundled, 'classic'))).toEqual({ operator: config });
+    expect(imagesToRun(release, 'linux/amd64', loadedIds(bundled, 'containerd'))).toEqual({
+      operator: target,
+    });
+    const old = loadedIds([{ config, tags: [], target: null }], 'containerd');
+    for (const [platform, loaded] of [
+      ['linux/amd64', old],
+      ['linux/arm64', loadedIds(bundled, 'classic')],
+    ] as const)
+      expect(() => imagesToRun(release, platform, loaded)).toThrow(
+        expect.objectContaining({
+          code: 'BUNDLE_INCOMPLETE',
+          details: [expect.stringMatching(/^operator: /)],
+        }),
+      );
   });
 });
 

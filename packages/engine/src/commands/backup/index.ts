@@ -1,7 +1,6 @@
 import { Flags } from '@oclif/core';
 import { findBackup, type ListedBackup, listBackups } from '../../backup/catalog.ts';
 import { backupFolder, copiesGoTo, localDestination, newBackupId } from '../../backup/installation.ts';
-import { megabytes } from '../../backup/make.ts';
 import { readBackupSettings } from '../../backup/settings.ts';
 import { assertBackupSpace } from '../../backup/space-needs.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
@@ -9,8 +8,10 @@ import { failedBackup } from '../../cli/failed-backup.ts';
 import { askForKit, newKit, showKit, storeKit } from '../../cli/recovery-kit.ts';
 import { givenSecret } from '../../cli/secret-input.ts';
 import { showPlan } from '../../cli/show-plan.ts';
+import { megabytes } from '../../model/disk.ts';
 import type { Plan } from '../../model/plan.ts';
 import { planBackup } from '../../plan/backup.ts';
+import { hooksOf } from '../../upgrade/hooks.ts';
 
 export default class Backup extends OperatorCommand {
   static override summary = 'Back up everything, encrypted, and restore it once to prove it';
@@ -48,6 +49,7 @@ export default class Backup extends OperatorCommand {
       verify: !flags['no-verify'],
       copyTo,
       prune: settings.retention !== null,
+      hooks: await hooksOf(this.context.settings),
     });
     await assertBackupSpace(this.context, plan);
     if (flags['dry-run']) {

@@ -1,8 +1,8 @@
 import { type ListedBackup, listBackups } from '../../backup/catalog.ts';
 import { placesOf } from '../../backup/installation.ts';
-import { megabytes } from '../../backup/make.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { table } from '../../cli/table.ts';
+import { megabytes } from '../../model/disk.ts';
 import type { OperatorError } from '../../model/errors.ts';
 
 export default class BackupList extends OperatorCommand {

@@ -1,9 +1,9 @@
 import { Flags } from '@oclif/core';
-import { megabytes } from '../../backup/make.ts';
 import { siteOf } from '../../backup/site.ts';
 import { expiredBackups, pruneBackups } from '../../backup/steps.ts';
 import { OperatorCommand } from '../../cli/base-command.ts';
 import { askText } from '../../cli/prompts.ts';
+import { megabytes } from '../../model/disk.ts';
 import { EXIT, OperatorError } from '../../model/errors.ts';
 import { planLock, takeLock } from '../../run/lock.ts';
 

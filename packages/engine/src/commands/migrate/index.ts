@@ -13,9 +13,11 @@ import { type DryRunMigration, dryRun } from '../../migrations/dry-run.ts';
 import { readMigrations } from '../../migrations/files.ts';
 import { parseDuration } from '../../migrations/header.ts';
 import { type AppliedNow, type MigrateOptions, migrate } from '../../migrations/migrate.ts';
+import { readStatus } from '../../migrations/status.ts';
 import { describeBlocker } from '../../migrations/watch.ts';
 import { EXIT, OperatorError } from '../../model/errors.ts';
-import { count } from '../../model/plan.ts';
+import { count, type Hook } from '../../model/plan.ts';
+import { hooksOf, runHook } from '../../upgrade/hooks.ts';
 
 const duration = Flags.custom<number>({
   async parse(text) {
@@ -98,7 +100,17 @@ export default class Migrate extends OperatorCommand {
         for (const line of describeDryRun(reports)) this.answer(line);
         return { applied: [], migrations: [], dryRun: reports };
       }
+      const hooks = flags.dir === undefined ? await hooksOf(this.context.settings) : [];
+      const isPending = hooks.length > 0 && (await readStatus(session, migrations)).pending.length > 0;
+      const runIfThere = async (hook: Hook) => {
+        if (isPending && hooks.includes(hook))
+          await runHook({ kind: 'run-hook', hook }, this.context, (line) =>
+            this.say(`hooks/${hook}: ${line}`),
+          );
+      };
+      await runIfThere('pre-migrate');
       const applied = await migrate(session, migrations, options);
+      await runIfThere('post-migrate');
       this.answer(
         applied.length === 0
           ? 'The schema is current.'
