@@ -204,6 +204,43 @@ describe('docs/adr/0006-releases.md', () => {
   });
 });
 
+describe('docs/history.md', () => {
+  const docs = read('docs/history.md');
+  const first = (table: string) => [...table.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
+  const section = (title: string) => docs.split(`## ${title}\n`)[1]?.split('\n## ')[0] ?? '';
+
+  test('explains every event of the journal, every result and every state, and no other', () => {
+    const journal = read('packages/engine/src/adapters/journal.ts');
+    const events = [...journal.matchAll(/event: '([a-z-]+)'/g)].map(([, event]) => event);
+    expect(events.length).toBe(7);
+    expect(first(section('The journal')).sort()).toEqual(events.sort());
+    const properties = (name: string) => JSON.parse(read(`schema/json/${name}.schema.json`));
+    expect(first(docs.split('## ')[0] ?? '')).toEqual(
+      expect.arrayContaining(properties('history').$defs.run.properties.result.enum),
+    );
+    expect(first(section('An upgrade that is not over'))).toEqual(
+      properties('status').properties.operation.properties.state.enum,
+    );
+  });
+
+  test('names every member of a change', () => {
+    const [, members = ''] =
+      /interface ReleaseChange \{(.*?)\n\}/s.exec(read('packages/engine/src/adapters/journal.ts')) ?? [];
+    const names = [...members.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name]) => name);
+    expect(names.length).toBeGreaterThan(5);
+    for (const name of names) expect(section('The journal')).toContain(`\`${name}\``);
+  });
+
+  test('every command it shows is one, with flags that it has', async () => {
+    expect(await assertCommandsOf(docs)).toBeGreaterThan(6);
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\(([^)#:]+)\)/g))
+      expect([target, existsSync(new URL(`docs/${target}`, repository))]).toEqual([target, true]);
+  });
+});
+
 test('one version everywhere', () => {
   const version = JSON.parse(read('packages/engine/package.json')).version;
   for (const path of [
