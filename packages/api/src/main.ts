@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { serve } from '@hono/node-server';
 import { connectionSettings, openDatabase, readSecret } from '@kg-operator/config';
+import { closeGently } from './close-gently.ts';
 import { describeError, jsonLog, Redaction } from './log.ts';
 import { createPlatform } from './platform.ts';
 import { exitCodeOf, readAll, waitForDatabase } from './start.ts';
@@ -9,8 +10,8 @@ declare const KG_VERSION: string | undefined;
 /** Set by build.js. */
 const VERSION = typeof KG_VERSION === 'string' ? KG_VERSION : 'development';
 
-/** Requests that are under way get this long to finish; Docker kills the container after ten seconds. */
-const GRACE_MS = 5_000;
+/** Requests that are under way get this long to finish; compose gives the container 30 s (`stop_grace_period`). */
+const GRACE_MS = 25_000;
 
 const redaction = new Redaction();
 const log = jsonLog(redaction, (line) => process.stderr.write(line));
@@ -34,8 +35,7 @@ async function main(): Promise<void> {
     if (shutdown.signal.aborted) return;
     log('info', 'stopping', { signal });
     if (!server) process.exit(0);
-    server.close(() => void close().finally(() => process.exit(0)));
-    server.closeIdleConnections();
+    closeGently(server, () => void close().finally(() => process.exit(0)));
     setTimeout(() => shutdown.abort(), GRACE_MS).unref();
     setTimeout(() => server?.closeAllConnections(), GRACE_MS + 1_000).unref();
     setTimeout(() => process.exit(0), GRACE_MS + 2_000).unref();

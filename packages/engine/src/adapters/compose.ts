@@ -13,6 +13,8 @@ export interface Compose {
   declaredServices(): Promise<DeclaredService[]>;
   up(services: string[]): Promise<void>;
   stop(services: string[]): Promise<void>;
+  /** Creates containers of a service beside those it has, until it has this many; starts none, and leaves those that are there as they are. */
+  createCopies(service: string, copies: number): Promise<void>;
   /** Runs a program in a service's container and returns what it printed. @throws OperatorError COMPOSE_FAILED */
   exec(service: string, argv: string[]): Promise<string>;
   /** The newest lines that a service wrote, oldest first. */
@@ -35,6 +37,21 @@ export const composeArgv = {
     ...services,
   ],
   stop: (services: string[]) => ['compose', '--progress', 'plain', 'stop', ...services],
+  createCopies: (service: string, copies: number) => [
+    'compose',
+    '--progress',
+    'plain',
+    'up',
+    '--no-start',
+    '--no-deps',
+    '--no-build',
+    '--pull',
+    'never',
+    '--no-recreate',
+    '--scale',
+    `${service}=${copies}`,
+    service,
+  ],
   exec: (service: string, argv: string[]) => ['compose', 'exec', '--no-TTY', service, ...argv],
   logs: (service: string, lines: number) => [
     'compose',
@@ -54,6 +71,7 @@ export function dockerCompose(stateDirectory: string): Compose {
     declaredServices: async () => parseDeclaredServices(await compose(composeArgv.config())),
     up: async (services) => void (await compose(composeArgv.up(services))),
     stop: async (services) => void (await compose(composeArgv.stop(services))),
+    createCopies: async (service, copies) => void (await compose(composeArgv.createCopies(service, copies))),
     exec: (service, argv) => compose(composeArgv.exec(service, argv)),
     lastLogLines: async (service, lines) =>
       (await compose(composeArgv.logs(service, lines)))

@@ -32,23 +32,31 @@ export function hostRuntime(find: () => Promise<RunningProcess | null>): Contain
       ];
     },
     diskIn: async () => null,
+    inspectContainer: refuse,
+    startContainer: refuse,
+    stopContainer: refuse,
+    removeContainer: refuse,
+    renameOnNetwork: refuse,
+    containerLog: refuse,
   };
 }
 
 /** Compose where there is none: it declares the one service, and starts and stops nothing. */
 export function noCompose(): Compose {
-  const refuse = async () => {
-    throw needsContainers('this');
-  };
   return {
     declaredServices: async () => [
       { name: SERVICE, layer: 'application', update: 'managed', oneShot: false, optional: false },
     ],
     up: refuse,
     stop: refuse,
+    createCopies: refuse,
     exec: refuse,
     lastLogLines: async () => [],
   };
+}
+
+async function refuse(): Promise<never> {
+  throw needsContainers('this');
 }
 
 /** Why a command does nothing without containers, and what to use instead. */

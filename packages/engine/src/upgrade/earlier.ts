@@ -28,6 +28,7 @@ export async function findEarlier(
   runs: readonly Run[],
   wanted: { to?: string | undefined; backup?: string | undefined },
   report: (line: string) => void,
+  keptDatabases = async () => databasesBefore(await context.databaseSettings()),
 ): Promise<Earlier> {
   const changes = runs.filter(({ change }) => change !== null);
   const to =
@@ -35,7 +36,8 @@ export async function findEarlier(
   const upgrades = changes.filter(({ change }) => change?.kind === 'upgrade');
   const newest = upgrades.at(-1)?.change?.path.at(-1) ?? to;
   const since = stepsSince(upgrades, to.version);
-  return { to, newest, data: await olderData(context, since, wanted.backup, report) };
+  const kept = wanted.backup === undefined ? keptDatabase(since, await keptDatabases()) : null;
+  return { to, newest, data: kept ?? (await backupOf(context, since, wanted.backup, report)) };
 }
 
 /** Pure. @throws OperatorError NO_RELEASE_BEFORE */
@@ -107,18 +109,24 @@ export function stepsSince(
   return [];
 }
 
-async function olderData(
+/** The first copy that was made after, if it is still there: the live one at the moment before it changed. */
+function keptDatabase(
+  since: { steps: RunStep[] }[],
+  databases: { name: string }[],
+): { incoming: string; backup: null; at: Date } | null {
+  const there = new Set(databases.map(({ name }) => name));
+  for (const { step, finishedAt } of since.flatMap(({ steps }) => steps))
+    if (step.kind === 'copy-database' && finishedAt !== null && there.has(step.database))
+      return { incoming: step.database, backup: null, at: new Date(finishedAt) };
+  return null;
+}
+
+async function backupOf(
   context: RunContext,
-  since: { run: Run; steps: RunStep[] }[],
+  since: { run: Run }[],
   wanted: string | undefined,
   report: (line: string) => void,
 ): Promise<Earlier['data']> {
-  if (wanted === undefined) {
-    const there = new Set((await databasesBefore(await context.databaseSettings())).map(({ name }) => name));
-    for (const { step, finishedAt } of since.flatMap(({ steps }) => steps))
-      if (step.kind === 'copy-database' && finishedAt !== null && there.has(step.database))
-        return { incoming: step.database, backup: null, at: new Date(finishedAt) };
-  }
   const id = wanted ?? since.find(({ run }) => run.change?.backup)?.run.change?.backup;
   if (!id) return null;
   const places = await placesOf(context, (reason) => report(reason.message));

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { openRunLog } from '../history/log.ts';
-import { nextStep, type Run, runsOf } from '../history/runs.ts';
+import { nextStep, type Run, type RunStep, runsOf } from '../history/runs.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import type { RunContext } from '../run/context.ts';
 import { executeStep } from '../run/execute.ts';
@@ -15,6 +15,7 @@ export interface ChangeOptions {
   /** What was thrown, for people. */
   explain(error: unknown): OperatorError;
   execute?: typeof executeStep;
+  lock?: typeof takeLock;
 }
 
 // A runner that hands over gives the lock back before the next one takes it; anything else that holds it is short.
@@ -32,7 +33,8 @@ const ATTEMPTS = 5;
 export async function runChange(context: RunContext, id: string, options: ChangeOptions): Promise<void> {
   const { stateDirectory } = context.settings;
   const points = failpointsOf();
-  let release = await lockPatiently(context, id);
+  const { lock = takeLock, execute = executeStep } = options;
+  let release = await lockPatiently(context, id, lock);
   try {
     for (let next: string | null = id; next !== null; ) {
       const run: Run = await findRun(context, next);
@@ -70,15 +72,14 @@ export async function runChange(context: RunContext, id: string, options: Change
   }
 
   async function runStep(run: Run, index: number, report: (line: string) => void): Promise<void> {
-    const { journal } = context;
-    const { step } = run.steps[index] as Run['steps'][number];
+    const { journal, clock } = context;
+    const now = run.steps[index] as RunStep;
+    const { step } = now;
     await journal.append({ event: 'step-started', run: run.id, index, step: step.kind });
-    (run.steps[index] as Run['steps'][number]).startedAt = context.clock.date().toISOString();
+    now.startedAt = clock.date().toISOString();
     for (let attempt = 1; ; attempt++) {
       try {
-        await withFailpoints(points, step.kind, () =>
-          (options.execute ?? executeStep)(step, context, report),
-        );
+        await withFailpoints(points, step.kind, () => execute(step, context, report));
         break;
       } catch (error) {
         // It looks what is there before it acts, so it may be asked again.
@@ -87,6 +88,7 @@ export async function runChange(context: RunContext, id: string, options: Change
       }
     }
     await journal.append({ event: 'step-finished', run: run.id, index, step: step.kind });
+    now.finishedAt = clock.date().toISOString();
   }
 
   /** Null: somebody else goes on. Otherwise why not; then this process has the lock again. */
@@ -101,7 +103,7 @@ export async function runChange(context: RunContext, id: string, options: Change
       return null;
     } catch (error) {
       await comeBack();
-      release = await lockPatiently(context, run.id);
+      release = await lockPatiently(context, run.id, lock);
       return new OperatorError('OPERATOR_UNFIT', `the new operator does not start: ${messageOf(error)}`, {
         exitCode: EXIT.docker,
         hint: 'nothing was changed: the old operator and application go on; tell whoever publishes the release',
@@ -170,13 +172,17 @@ async function findRun(context: RunContext, id: string): Promise<Run> {
   });
 }
 
-async function lockPatiently(context: RunContext, id: string): Promise<() => Promise<void>> {
+async function lockPatiently(
+  context: RunContext,
+  id: string,
+  lock: typeof takeLock,
+): Promise<() => Promise<void>> {
   const { clock, settings } = context;
   const run = await findRun(context, id);
   const deadline = clock.now() + LOCK_MS;
   for (;;) {
     try {
-      return await takeLock(settings.stateDirectory, run.goal);
+      return await lock(settings.stateDirectory, run.goal);
     } catch (error) {
       if (!(error instanceof OperatorError && error.code === 'LOCKED') || clock.now() > deadline) throw error;
       await clock.sleep(POLL_MS);

@@ -68,6 +68,21 @@ describe('compose', () => {
       '--no-build',
       'api',
     ]);
+    expect(composeArgv.createCopies('api', 2)).toEqual([
+      'compose',
+      '--progress',
+      'plain',
+      'up',
+      '--no-start',
+      '--no-deps',
+      '--no-build',
+      '--pull',
+      'never',
+      '--no-recreate',
+      '--scale',
+      'api=2',
+      'api',
+    ]);
     expect(composeArgv.config()).toEqual(['compose', 'config', '--no-interpolate', '--format', 'json']);
   });
 
