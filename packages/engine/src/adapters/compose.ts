@@ -116,7 +116,13 @@ export function parseDeclaredServices(json: string): DeclaredService[] {
         },
       );
     }
-    return { name, layer, update, oneShot: restart === 'no' };
+    return {
+      name,
+      layer,
+      update,
+      oneShot: restart === 'no',
+      optional: labels['kg-operator.optional'] === 'true',
+    };
   });
 }
 

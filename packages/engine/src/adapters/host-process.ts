@@ -47,7 +47,7 @@ export function noCompose(): Compose {
   return {
     version: refuse,
     declaredServices: async () => [
-      { name: SERVICE, layer: 'application', update: 'managed', oneShot: false },
+      { name: SERVICE, layer: 'application', update: 'managed', oneShot: false, optional: false },
     ],
     up: refuse,
     stop: refuse,
