@@ -4,13 +4,14 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { listBackups } from '../../src/backup/catalog.ts';
 import { type BackupStatus, backupStatus } from '../../src/checks/backup.ts';
 import { reportOf } from '../../src/checks/report.ts';
+import { EXIT } from '../../src/model/errors.ts';
 import { STEP_KINDS } from '../../src/model/plan.ts';
 import { planBackup, planCopies } from '../../src/plan/backup.ts';
 import { planConversion, planRestore, planReturn } from '../../src/plan/restore.ts';
 import { planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
 import { everythingWrong, folderWith, nothingSaved, record } from '../backups.ts';
-import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
+import { drifted, emptyHost, runningPlatform, unconfigured, upgrading } from '../observed.ts';
 
 const validator = (name: string) => {
   const url = new URL(`../../../../schema/json/${name}.schema.json`, import.meta.url);
@@ -43,16 +44,23 @@ describe('the JSON schemas describe what is printed', () => {
       plans.push(planCopies({ id: 'b', copyTo: ['elsewhere'], prune: true }));
     }
     for (const plan of plans) expect(complaints(validate, plan)).toEqual([]);
-    expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(
-      new Set(STEP_KINDS),
-    );
+    expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(new Set(STEP_KINDS));
     expect(complaints(validate, { ...plans[0], steps: [{ kind: 'drop-everything' }] })).not.toEqual([]);
   });
 
   test('status, in every state', () => {
     const validate = validator('status');
     const backups = [nothingSaved(), everythingWrong()].map((one) => backupStatus(one, new Date()));
-    for (const observed of [emptyHost(), unconfigured(), runningPlatform()]) {
+    const failed = { message: 'm', code: 'RECOVERY_NEEDED', exitCode: EXIT.afterImpact, hint: null };
+    for (const observed of [
+      emptyHost(),
+      unconfigured(),
+      runningPlatform(),
+      drifted(),
+      upgrading(),
+      upgrading({}, true),
+      upgrading({ outcome: 'failed', error: failed }),
+    ]) {
       for (const backup of backups)
         expect(complaints(validate, reportOf(observed, backup, '0.1.0', 'http://localhost:3000'))).toEqual(
           [],
