@@ -77,6 +77,7 @@ export function fakeContainers(now: () => number, behaviourOf: (image: string) =
       );
     },
     diskIn: async () => null,
+    volumesOf: async () => [],
     async inspectContainer(id) {
       const found = all.get(id);
       return found ? structuredClone(seen(found)) : null;
