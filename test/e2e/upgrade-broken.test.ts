@@ -20,6 +20,7 @@ beforeAll(async () => {
   await publisher.add('1.0.1', { policy: { rollbackTo: '1.0.0' } });
   await publisher.issue(['--set', 'stable=1.0.1']);
   kg = await Installation.standalone(publisher);
+  await kg.ok(['init']);
   disk = await limitedDisk(500);
   await volumeIn(await disk.folder('postgres'), kg.prefix, 'postgres-data');
   await kg.ok(['up', '--yes', '--ai-provider', 'local', '--embedding', 'local'], {

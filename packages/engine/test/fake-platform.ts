@@ -110,7 +110,6 @@ export class FakePlatform {
         if (!database.reachable) throw new Error('reachable');
         return { ...database, schema: { ...database.schema, head: this.live.head } };
       },
-      images: { find: async () => null },
       runner: {
         image,
         ownImage: async () => this.containers.get('operator')?.images[0] as string,
