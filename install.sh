@@ -11,7 +11,7 @@ TARGET_MB=500 IMAGES_MB=2500 MEMORY_MB=900 MEMORY_GOOD_MB=1900 # images unpacked
 NL=$(printf '\n.') && NL=${NL%.}
 help_text() {
   cat <<END
-Installs kg-operator: checks this host, downloads a release, verifies it, lays it out in a directory, starts it. Again: repairs, or brings newer files.
+Installs kg-operator: checks this host, downloads a release, verifies it, lays it out, starts it. Run again it repairs, or brings newer files.
 Usage: curl -fsSL URL/install.sh | sh -s -- [FLAGS] [-- FLAGS OF ./operator.sh up]     or: sh install.sh [FLAGS]
   --dir DIR            where to (KG_INSTALL_DIR); else /opt/kg-operator for root, \$HOME/kg-operator for others
   --version VERSION    a certain release (KG_INSTALL_VERSION); else the newest of --channel NAME (KG_INSTALL_CHANNEL, stable)
@@ -43,8 +43,10 @@ json_list() { # TEXT: its lines
 }
 fail() { # EXIT CODE MESSAGE [HINT] [DETAILS, a line each]
   printf 'install.sh: %s\n' "$3${5:+$NL$5}${4:+$NL  $4}" >&2
-  [ -z "$JSON" ] || printf '{"schemaVersion":1,"ok":false,"command":"install","error":{"code":"%s","message":"%s","hint":"%s","details":[%s]},"warnings":[%s]}\n' \
-    "$2" "$(json_text "$3")" "$(json_text "${4-}")" "$(json_list "${5-}")" "$(json_list "$WARNINGS")"
+  if [ -n "$JSON" ]; then
+    error="\"code\":\"$2\",\"message\":\"$(json_text "$3")\",\"hint\":\"$(json_text "${4-}")\",\"details\":[$(json_list "${5-}")]"
+    printf '{"schemaVersion":1,"ok":false,"command":"install","error":{%s},"warnings":[%s]}\n' "$error" "$(json_list "$WARNINGS")"
+  fi
   exit "$1"
 }
 answer() { # TEXT MEMBERS: the answer on stdout, for people or as data
@@ -84,7 +86,8 @@ options() {
 check_system() {
   system=$(uname -s) machine=$(uname -m)
   case $system in Linux) ;; *) finding 3 OS_UNSUPPORTED "Linux is needed, this is $system: use a virtual machine" ;; esac
-  case $machine in x86_64 | amd64 | aarch64 | arm64) ;; *) finding 3 ARCH_UNSUPPORTED "there are no images for $machine, only for x86_64 and arm64" ;; esac
+  case $machine in x86_64 | amd64 | aarch64 | arm64) ;; *)
+      finding 3 ARCH_UNSUPPORTED "there are no images for $machine, only for x86_64 and arm64" ;; esac
   for tool in awk sed tar gzip sort tr cp mv; do has "$tool" || finding 3 TOOL_MISSING "$tool is not installed"; done
 }
 check_tools() { # what downloads, and what verifies
@@ -93,15 +96,18 @@ check_tools() { # what downloads, and what verifies
   elif has wget; then case $(wget --version 2>&1 | head -n 1) in GNU*) DOWNLOADER=wget ;; *) DOWNLOADER=busybox ;; esac; fi
   case $DOWNLOADER$FROM in
     http*) finding 3 DOWNLOADER_MISSING 'neither curl nor wget is installed: install one (apt install curl, apk add curl, dnf install curl)' ;;
-    busyboxhttps*) finding 3 DOWNLOADER_UNSAFE "busybox's wget does not check certificates: install curl (apk add curl)" ;;
+    busyboxhttps*) DOWNLOADER='' && finding 3 DOWNLOADER_UNSAFE "busybox's wget does not check certificates: install curl (apk add curl)" ;;
   esac
   if has sha256sum; then SHA256='sha256sum'; elif has shasum; then SHA256='shasum -a 256'; else SHA256='openssl dgst -sha256 -r'; fi
   [ -z "$INSECURE" ] || { warning SIGNATURE_SKIPPED 'signatures are not checked: --insecure-no-signature' && return; }
   if has minisign; then VERIFIER=minisign
-  elif has openssl && at_least 3.0.0 "$(openssl version 2>/dev/null | sed -n 's/^OpenSSL \([0-9.]*\).*/\1/p')" && openssl dgst -blake2b512 </dev/null >/dev/null 2>&1; then
-    VERIFIER=openssl
+  elif has_openssl_3; then VERIFIER=openssl
   elif has node; then VERIFIER=node
-  else finding 3 SIGNATURE_TOOL_MISSING 'nothing here can check a signature: install minisign or openssl 3 (apt install minisign, apk add minisign)'; fi
+  else finding 3 SIGNATURE_TOOL_MISSING 'nothing here can check a signature: install minisign or openssl 3 (apk add minisign)'; fi
+}
+has_openssl_3() { # with BLAKE2b, which one in FIPS mode lacks; LibreSSL is none
+  has openssl && at_least 3.0.0 "$(openssl version 2>/dev/null | sed -n 's/^OpenSSL \([0-9.]*\).*/\1/p')" &&
+    openssl dgst -blake2b512 </dev/null >/dev/null 2>&1
 }
 read_keys() { # KEYS: the public keys that count, without the revoked
   KEYS=$RELEASE_KEYS revoked=''
@@ -130,15 +136,18 @@ check_docker() { # DOCKER_ROOT: where it keeps images; '' where it does not answ
     unix://*) warning DOCKER_SOCKET "DOCKER_HOST is $DOCKER_HOST, but the operator is given /var/run/docker.sock" ;;
     *) finding 6 DOCKER_REMOTE "DOCKER_HOST is $DOCKER_HOST, another machine: run this there" && return ;;
   esac
-  case $(docker --version 2>/dev/null) in *[Pp]odman*) finding 6 DOCKER_PODMAN 'docker is Podman here, which is not supported: install Docker Engine' && return ;; esac
+  case $(docker --version 2>/dev/null) in *[Pp]odman*)
+      finding 6 DOCKER_PODMAN 'docker is Podman here, which is not supported: install Docker Engine' && return ;; esac
   if ! why=$(docker version --format '{{.Server.Version}}' 2>&1); then
     case $why in
-      *ermission\ denied*) finding 6 DOCKER_PERMISSION "$(id -un) may not use Docker: sudo usermod -aG docker $(id -un), log in again; or run this as root" ;;
+      *ermission\ denied*)
+          finding 6 DOCKER_PERMISSION "$(id -un) may not use Docker: sudo usermod -aG docker $(id -un), log in again; or run this as root" ;;
       *) finding 6 DOCKER_DOWN "Docker does not answer: start it (systemctl start docker). $why" ;;
     esac
     return
   fi
-  case $why in [0-9]*) at_least "$ENGINE_MINIMUM" "$why" || finding 6 DOCKER_OLD "Docker Engine must be $ENGINE_MINIMUM or newer; found: $why" ;; esac
+  case $why in [0-9]*) at_least "$ENGINE_MINIMUM" "$why" ||
+    finding 6 DOCKER_OLD "Docker Engine must be $ENGINE_MINIMUM or newer; found: $why" ;; esac
   found=$(docker compose version --short 2>/dev/null) || found=none
   at_least "$COMPOSE_MINIMUM" "${found#v}" || finding 6 COMPOSE_OLD "the docker compose plugin must be $COMPOSE_MINIMUM or newer; found: $found"
   info=$(docker info --format \
@@ -150,12 +159,14 @@ END
   if [ "$memory" -lt "$MEMORY_MB" ]; then finding 3 MEMORY "$memory MB of memory; $MEMORY_MB MB are the least, 2 GB are good"
   elif [ "$memory" -lt "$MEMORY_GOOD_MB" ]; then warning MEMORY_SMALL "$memory MB of memory will do for a small graph; 2 GB are good"; fi
   case $os in '' | linux) ;; *) finding 6 DOCKER_WINDOWS "Docker runs $os containers here: switch it to Linux containers" ;; esac
-  case $security in *rootless*) finding 6 DOCKER_ROOTLESS 'Docker runs rootless: the operator needs the socket /var/run/docker.sock of a Docker that runs as root' ;; esac
+  case $security in *rootless*)
+      finding 6 DOCKER_ROOTLESS 'Docker runs rootless: the operator needs the socket /var/run/docker.sock of a Docker that runs as root' ;; esac
   case $(command -v docker)$DOCKER_ROOT in */snap/*) case $DIR in "$HOME"/*) ;; *)
     finding 6 DOCKER_SNAP "Docker from snap sees only files beneath $HOME: --dir there, or Docker's own packages" ;; esac ;; esac
-  case $driver in vfs | devicemapper | aufs) warning STORAGE_DRIVER "Docker's storage driver is $driver, which is slow and wasteful; overlay2 is the usual one" ;; esac
+  case $driver in vfs | devicemapper | aufs)
+      warning STORAGE_DRIVER "Docker's storage driver is $driver, which is slow and wasteful; overlay2 is the usual one" ;; esac
   if [ -n "${https_proxy-}${HTTPS_PROXY-}${http_proxy-}" ] && [ -z "$proxy" ]; then
-    warning PROXY_DOCKER 'there is a proxy in the environment, but Docker knows of none, and it is Docker that pulls images: https://docs.docker.com/engine/daemon/proxy/'
+    warning PROXY_DOCKER 'there is a proxy in the environment, but Docker, which pulls the images, knows none: docs.docker.com/engine/daemon/proxy'
   fi
 }
 free_mb() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }'; }
@@ -164,12 +175,15 @@ check_room() {
   parent=$DIR
   while [ ! -d "$parent" ]; do parent=$(dirname "$parent"); done
   free=$(free_mb "$parent") inodes=$(free_inodes "$parent")
-  [ "${free:-$TARGET_MB}" -ge "$TARGET_MB" ] || finding 3 DISK_SPACE "$parent has $free MB free; $TARGET_MB MB are the least, and backups want more"
+  [ "${free:-$TARGET_MB}" -ge "$TARGET_MB" ] ||
+    finding 3 DISK_SPACE "$parent has $free MB free; $TARGET_MB MB are the least, and backups want more"
   [ "${inodes:-9999}" -ge 1000 ] || finding 3 INODES "$parent has $inodes free inodes; 1000 are the least"
   [ -n "$DOCKER_ROOT" ] && [ -d "$DOCKER_ROOT" ] || return 0
   free=$(free_mb "$DOCKER_ROOT") inodes=$(free_inodes "$DOCKER_ROOT")
-  [ "${free:-$IMAGES_MB}" -ge "$IMAGES_MB" ] || finding 3 DISK_SPACE_IMAGES "$DOCKER_ROOT, where Docker keeps images, has $free MB free; $IMAGES_MB MB are the least"
-  [ "${inodes:-999999}" -ge 50000 ] || finding 3 INODES_IMAGES "$DOCKER_ROOT, where Docker keeps images, has $inodes free inodes; 50000 are the least"
+  [ "${free:-$IMAGES_MB}" -ge "$IMAGES_MB" ] ||
+    finding 3 DISK_SPACE_IMAGES "$DOCKER_ROOT, where Docker keeps images, has $free MB free; $IMAGES_MB MB are the least"
+  [ "${inodes:-999999}" -ge 50000 ] ||
+    finding 3 INODES_IMAGES "$DOCKER_ROOT, where Docker keeps images, has $inodes free inodes; 50000 are the least"
 }
 setting() { # KEY DEFAULT: what it is, or will be
   value=$(sed -n "s/^$1=//p" "$DIR/.operator.conf" 2>/dev/null) || value=''
@@ -186,7 +200,8 @@ check_port() { # SETTING DEFAULT
   holder=$(docker ps --filter "publish=$port" --format '{{.Label "com.docker.compose.project"}} container {{.Names}}' 2>/dev/null) || holder=''
   [ "${holder%% *}" != "$PREFIX" ] || return 0
   [ -n "$holder" ] || holder=$(lsof -nP -iTCP:"$port" -sTCP:LISTEN 2>/dev/null | awk 'NR == 2 { print " " $1 ", process " $2 }') || holder=''
-  [ -n "$holder" ] || holder=$(ss -Hltnp "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/ \1, process \2/p') || holder=''
+  [ -n "$holder" ] ||
+    holder=$(ss -Hltnp "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/ \1, process \2/p') || holder=''
   finding 3 PORT_TAKEN "port $port is in use${holder:+ by ${holder#* }}: free it, or take another one: --set $1=PORT"
 }
 check_target() { # EXISTING: fresh (no such directory), files (a directory without the program), or installation
@@ -198,14 +213,17 @@ check_target() { # EXISTING: fresh (no such directory), files (a directory witho
   [ -w "$parent" ] && [ -x "$parent" ] || finding 3 TARGET_READ_ONLY "$(id -un) can't write in $parent: take another --dir, or run this as root"
   [ "$parent" = "$DIR" ] || return 0
   EXISTING=files
-  if [ -f "$DIR/docker/docker-compose.yml" ]; then finding 3 TARGET_REPOSITORY "$DIR is a checkout of the repository: ./operator.sh up there" && return; fi
+  if [ -f "$DIR/docker/docker-compose.yml" ]; then
+      finding 3 TARGET_REPOSITORY "$DIR is a checkout of the repository: ./operator.sh up there" && return; fi
   if grep -q '^KG_VERSION=' "$DIR/operator.sh" 2>/dev/null; then
     EXISTING=installation INSTALLED=$(sed -n 's/^RELEASE_VERSION=//p' "$DIR/.operator/release.env" 2>/dev/null) || INSTALLED=''
     [ -n "$INSTALLED" ] || INSTALLED=$(sed -n 's/^KG_VERSION=//p' "$DIR/operator.sh")
-  elif [ -e "$DIR/.operator/release.env" ]; then INSTALLED=$(sed -n 's/^RELEASE_VERSION=//p' "$DIR/.operator/release.env") # removed, with its data kept
+  elif [ -e "$DIR/.operator/release.env" ]; then # removed, with its data kept
+    INSTALLED=$(sed -n 's/^RELEASE_VERSION=//p' "$DIR/.operator/release.env")
   else
     for file in operator.sh docker-compose.yml docker-compose.ghcr.yml garage/garage.toml; do
-      [ ! -e "$DIR/$file" ] || [ -e "$DIR/.operator/next-files" ] || finding 3 TARGET_FOREIGN "$DIR has a $file that is not kg-operator's: take another --dir"
+      [ ! -e "$DIR/$file" ] || [ -e "$DIR/.operator/next-files" ] ||
+        finding 3 TARGET_FOREIGN "$DIR has a $file that is not kg-operator's: take another --dir"
     done
   fi
   [ -z "$INSTALLED" ] || say "In $DIR: kg-operator $INSTALLED"
@@ -213,7 +231,8 @@ check_target() { # EXISTING: fresh (no such directory), files (a directory witho
 check_volumes() {
   [ ! -e "$DIR/.env" ] || return 0
   volumes=$(docker volume ls -q --filter "label=com.docker.compose.project=$PREFIX" 2>/dev/null | tr '\n' ' ') || volumes=''
-  [ -z "$volumes" ] || finding 3 DATA_WITHOUT_ENV "there is data of an installation $PREFIX ($volumes), but no .env in $DIR, without which it can't be read: --dir where it is, or another name: --set CONTAINER_PREFIX=NAME"
+  [ -z "$volumes" ] || finding 3 DATA_WITHOUT_ENV "there is data of an installation $PREFIX ($volumes), but not the .env that opens it in $DIR: \
+name the --dir where it is, or another installation: --set CONTAINER_PREFIX=NAME"
 }
 check_network() { # the source and the registry answer, and this host's clock agrees with theirs
   case $FROM in http*://*) probe "${FROM%/}/channels.json" SOURCE_UNREACHABLE 'the releases' ;; esac
@@ -236,12 +255,15 @@ epoch() { # "Mon, 23 Nov 2026 16:00:00 GMT": seconds since 1970 (days by https:/
   printf '%s\n' "$1" | awk '{
     split($5, t, ":"); y = $4; m = (index("JanFebMarAprMayJunJulAugSepOctNovDec", $3) + 2) / 3
     if (m <= 2) { y--; m += 12 }
-    printf "%d\n", ((365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * (m - 3) + 2) / 5) + $2 - 1 - 719468) * 24 + t[1]) * 3600 + t[2] * 60 + t[3] }'
+    days = 365 * y + int(y / 4) - int(y / 100) + int(y / 400) + int((153 * (m - 3) + 2) / 5) + $2 - 1 - 719468
+    printf "%d\n", (days * 24 + t[1]) * 3600 + t[2] * 60 + t[3] }'
 }
 
 # --- downloading and verifying --------------------------------------------------------------------------------------------------------------
 
-request() { # URL FILE [any]: nothing but HTTPS, after a redirect too; plain HTTP for this very host. WHY: what went wrong; "any": errors of HTTP are answers
+# URL FILE [any]: only HTTPS, with curl after a redirect, too; plain HTTP for this very host. WHY: what went wrong. "any": errors of HTTP
+# are answers.
+request() {
   case $1 in
     https://*) protocol='=https' ;;
     http://127.0.0.1[:/]* | http://localhost[:/]* | http://\[::1\][:/]*) protocol='=http' ;;
@@ -250,7 +272,8 @@ request() { # URL FILE [any]: nothing but HTTPS, after a redirect too; plain HTT
   code=0
   case $DOWNLOADER in
     curl)
-      set -- "$1" "$2" "${3-}" -sS -L --proto "$protocol" --proto-redir "$protocol" --tlsv1.2 --connect-timeout 15 --max-time 600 --retry 2 -D "$WORK/headers"
+      set -- "$1" "$2" "${3-}" -sS -L --proto "$protocol" --proto-redir "$protocol" --tlsv1.2
+      set -- "$@" --connect-timeout 15 --max-time 600 --retry 2 -D "$WORK/headers"
       [ -n "$3" ] || set -- "$@" -f
       [ -z "${KG_CA_FILE-}" ] || set -- "$@" --cacert "$KG_CA_FILE"
       [ "$protocol" = '=https' ] || set -- "$@" --noproxy '*'
@@ -261,23 +284,23 @@ request() { # URL FILE [any]: nothing but HTTPS, after a redirect too; plain HTT
       [ "$protocol" = '=https' ] || set -- "$@" --no-proxy
       url=$1 file=$2 any=$3 && shift 3 && wget "$@" -O "$file" "$url" 2>"$WORK/why" || code=$?
       cp "$WORK/why" "$WORK/headers"; if [ "$code" = 8 ] && [ -n "$any" ]; then code=0; fi ;;
-    *) wget -S -T 15 -O "$2" "$1" 2>"$WORK/why" || code=$?
-      cp "$WORK/why" "$WORK/headers"; if [ -n "${3-}" ] && grep -q 'HTTP/1' "$WORK/why"; then code=0; fi ;;
+    *) wget -q -O "$2" "$1" 2>"$WORK/why" || code=$? # busybox's: -T and -S crash in 1.35
+      if [ -n "${3-}" ] && grep -q 'HTTP/1' "$WORK/why"; then code=0; fi ;;
   esac
   WHY=$(grep -v '^ ' "$WORK/why" | tail -n 1)
-  case $DOWNLOADER$code in
-    curl6 | wget4) WHY="the name is not found, or not reachable over the kind of network (IPv4, IPv6) this host has. $WHY" ;;
-    curl60 | curl77 | wget5) WHY="its certificate is not trusted here; a CA of your own: KG_CA_FILE=FILE. $WHY" ;;
-    curl5 | curl97) WHY="the proxy is not found or refuses: see https_proxy. $WHY" ;;
+  case $DOWNLOADER$code:$WHY in
+    curl6:* | wget4:*resolve*) WHY="the name is not found, or not reachable over the kind of network (IPv4, IPv6) this host has. $WHY" ;;
+    curl60:* | curl77:* | wget5:*) WHY="its certificate is not trusted here; a CA of your own: KG_CA_FILE=FILE. $WHY" ;;
   esac
+  proxy=${https_proxy:-${HTTPS_PROXY-}} && case $protocol$proxy in =https?*) WHY="$WHY (through the proxy ${proxy##*@})" ;; esac
   return "$code"
 }
 get() { # NAME LIMIT: a file of the source, to $WORK/files/NAME; nothing is trusted yet
-  mkdir -p "$(dirname "$WORK/files/$1")"
+  mkdir -p "$(dirname "$WORK/files/$1")" && hint='nothing was written; is that where releases are published?'
   case $FROM in
-    http*://*) request "${FROM%/}/$1" "$WORK/files/$1" || fail 6 SOURCE_UNREACHABLE "${FROM%/}/$1: $WHY" 'nothing was written; is that where releases are published?' ;;
+    http*://*) request "${FROM%/}/$1" "$WORK/files/$1" || fail 6 SOURCE_UNREACHABLE "${FROM%/}/$1: $WHY" "$hint" ;;
     *) if [ -n "$BUNDLE" ]; then tar -xOf "$FROM" "$1" >"$WORK/files/$1" 2>"$WORK/why"; else cp "$FROM/$1" "$WORK/files/$1" 2>"$WORK/why"; fi ||
-        fail 3 SOURCE_FILE_MISSING "there is no $1 in $FROM" 'nothing was written; is that where releases are published?' "$(tail -n 1 "$WORK/why")" ;;
+        fail 3 SOURCE_FILE_MISSING "there is no $1 in $FROM" "$hint" "$(tail -n 1 "$WORK/why")" ;;
   esac
   size=$(wc -c <"$WORK/files/$1")
   [ "$size" -le "$2" ] || fail 3 SOURCE_FILE_TOO_LARGE "$1 has $size bytes; no such file is larger than $2" 'nothing was written'
@@ -291,40 +314,54 @@ get_signed() { # NAME LIMIT
     sed -n "$line,$((line + 3))p" "$WORK/files/$1.minisig" >"$WORK/signature" && line=$((line + 4))
     for key in $KEYS; do if is_signed "$WORK/files/$1" "$key"; then return; fi; done
   done
-  fail 3 SIGNATURE_INVALID "$1 is not signed by a key that this installer trusts" 'nothing was written: fetch it again from where it is published' \
-    "expected: a signature by $(for key in $KEYS; do key_id "$key"; printf ' '; done)${NL}got: $(sed -n 's/^untrusted comment: //p' "$WORK/files/$1.minisig" | LC_ALL=C tr -cd '\12\40-\176' | head -n 3)"
+  fail 3 SIGNATURE_INVALID "$1 is not signed by a key that this installer trusts" \
+    'nothing was written: fetch it again from where it is published' \
+    "file: $1${NL}expected: a signature by $(for key in $KEYS; do printf '%s ' "$(key_id "$key")"; done)${NL}got: $(signers "$1")"
+}
+signers() { # NAME: of the signatures of a file, as they say themselves
+  sed -n 's/^untrusted comment: //p' "$WORK/files/$1.minisig" | LC_ALL=C tr -cd '\12\40-\176' | head -n 3 | tr '\n' ' '
 }
 is_signed() { # FILE KEY: $WORK/signature is of the prehashed kind (base64 of "ED"), by this key, for this file and its own comment
   case $(sed -n 2p "$WORK/signature") in RU[QRST]*) ;; *) return 1 ;; esac
   case $VERIFIER in
     minisign) minisign -V -q -m "$1" -x "$WORK/signature" -P "$2" >/dev/null 2>&1 ;;
     node) node -e '
-      const { createHash, createPublicKey, verify } = require("crypto"), { readFileSync } = require("fs"), [, file, signature, key] = process.argv
-      const raw = Buffer.from(key, "base64"), [, one, comment, two] = readFileSync(signature, "latin1").split("\n"), sig = Buffer.from(one, "base64")
+      const { createHash, createPublicKey, verify } = require("crypto"), { readFileSync } = require("fs")
+      const [, file, signature, publicKey] = process.argv, raw = Buffer.from(publicKey, "base64")
+      const [, one, comment, two] = readFileSync(signature, "latin1").split("\n"), sig = Buffer.from(one, "base64")
       const der = Buffer.concat([Buffer.from("302a300506032b6570032100", "hex"), raw.subarray(10)])
-      const pub = createPublicKey({ key: der, format: "der", type: "spki" }), all = Buffer.concat([sig.subarray(10), Buffer.from(comment.slice(17), "latin1")])
-      const good = raw.subarray(2, 10).equals(sig.subarray(2, 10)) && sig.length === 74 && comment.startsWith("trusted comment: ") &&
-        verify(null, createHash("blake2b512").update(readFileSync(file)).digest(), pub, sig.subarray(10)) && verify(null, all, pub, Buffer.from(two, "base64"))
-      process.exit(good ? 0 : 1)' "$1" "$WORK/signature" "$2" >/dev/null 2>&1 ;;
-    openssl) # 12 bytes before a key (RFC 8410) are 16 characters of base64; a key of minisign's has 10 bytes before it, a signature too
-      sed -n 2p "$WORK/signature" | openssl base64 -d -A >"$WORK/one" && printf '%s\n' "$2" | openssl base64 -d -A >"$WORK/key" || return 1
-      [ "$(wc -c <"$WORK/one")" -eq 74 ] && [ "$(wc -c <"$WORK/key")" -eq 42 ] || return 1
-      [ "$(od -An -tx1 -j2 -N8 "$WORK/one")" = "$(od -An -tx1 -j2 -N8 "$WORK/key")" ] || return 1
-      { echo '-----BEGIN PUBLIC KEY-----'; printf MCowBQYDK2VwAyEA; tail -c 32 "$WORK/key" | openssl base64 -A; printf '\n-----END PUBLIC KEY-----\n'; } >"$WORK/pem"
-      tail -c 64 "$WORK/one" >"$WORK/sig" && openssl dgst -blake2b512 -binary "$1" >"$WORK/hash" && is_made_by_openssl_key "$WORK/hash" "$WORK/sig" || return 1
-      sed -n 4p "$WORK/signature" | openssl base64 -d -A >"$WORK/global" || return 1
-      { cat "$WORK/sig"; sed -n '3s/^trusted comment: //p' "$WORK/signature" | tr -d '\n'; } >"$WORK/all" && is_made_by_openssl_key "$WORK/all" "$WORK/global" ;;
+      const key = createPublicKey({ key: der, format: "der", type: "spki" }), hash = createHash("blake2b512").update(readFileSync(file)).digest()
+      const all = Buffer.concat([sig.subarray(10), Buffer.from(comment.slice("trusted comment: ".length), "latin1")])
+      const isRight = sig.length === 74 && raw.subarray(2, 10).equals(sig.subarray(2, 10)) && comment.startsWith("trusted comment: ")
+      process.exit(isRight && verify(null, hash, key, sig.subarray(10)) && verify(null, all, key, Buffer.from(two, "base64")) ? 0 : 1)
+      ' "$1" "$WORK/signature" "$2" >/dev/null 2>&1 ;;
+    openssl) is_signed_for_openssl "$1" "$2" ;;
     *) return 1 ;;
   esac
+}
+# FILE KEY: the 12 bytes before a key (RFC 8410) are 16 characters of base64; in minisign's files 10 bytes come before key and signature
+is_signed_for_openssl() {
+  sed -n 2p "$WORK/signature" | openssl base64 -d -A >"$WORK/one" && printf '%s\n' "$2" | openssl base64 -d -A >"$WORK/key" || return 1
+  [ "$(wc -c <"$WORK/one")" -eq 74 ] && [ "$(wc -c <"$WORK/key")" -eq 42 ] || return 1
+  [ "$(od -An -tx1 -j2 -N8 "$WORK/one")" = "$(od -An -tx1 -j2 -N8 "$WORK/key")" ] || return 1
+  { echo '-----BEGIN PUBLIC KEY-----' && printf MCowBQYDK2VwAyEA && tail -c 32 "$WORK/key" | openssl base64 -A &&
+    printf '\n-----END PUBLIC KEY-----\n'; } >"$WORK/pem" || return 1
+  tail -c 64 "$WORK/one" >"$WORK/sig" && openssl dgst -blake2b512 -binary "$1" >"$WORK/hash" || return 1
+  is_made_by_openssl_key "$WORK/hash" "$WORK/sig" || return 1
+  sed -n 4p "$WORK/signature" | openssl base64 -d -A >"$WORK/global" || return 1
+  { cat "$WORK/sig" && sed -n '3s/^trusted comment: //p' "$WORK/signature" | tr -d '\n'; } >"$WORK/all" || return 1
+  is_made_by_openssl_key "$WORK/all" "$WORK/global"
 }
 is_made_by_openssl_key() { openssl pkeyutl -verify -rawin -pubin -inkey "$WORK/pem" -in "$1" -sigfile "$2" >/dev/null 2>&1; } # FILE SIGNATURE
 sum_of() { $SHA256 "$1" | sed 's/[^0-9a-f].*//'; }
 require_sum() { # NAME EXPECTED WHERE
   got=$(sum_of "$WORK/files/$1")
-  [ "$2" = "$got" ] || fail 3 SUM_MISMATCH "$1 is not the one that $3 lists" 'nothing was written: fetch it again; a mirror may hold files of different days' \
+  [ "$2" = "$got" ] ||
+    fail 3 SUM_MISMATCH "$1 is not the one that $3 lists" 'nothing was written: fetch it again; a mirror may hold files of different days' \
     "file: $1${NL}expected: ${2:-none} (SHA-256)${NL}got: $got"
 }
-listed() { # KEY: of channels.json, as formatDocument writes it; verified before. "channel NAME", "versions", "sha256 VERSION", "withdrawn VERSION", or a member
+# "channel NAME", "versions", "sha256 VERSION", "withdrawn VERSION", or a member: of channels.json, verified before, as formatDocument writes it
+listed() {
   awk -v what="$1" -v name="${2-}" '
     function value() { v = $0; sub(/^[^:]*: "?/, "", v); sub(/"?,?\r?$/, "", v); return v }
     /^  "/ { section = $1; gsub(/[":]/, "", section); if (section == what) print value() }
@@ -338,14 +375,18 @@ choose_version() {
   get_signed channels.json 1048576
   expires=$(listed expiresAt)
   case $(printf '%s\n' "$expires" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" | sort | head -n 1) in
-    "$expires") fail 3 CHANNEL_EXPIRED "the list of releases was good until $expires; this host's clock says $(date -u)" 'fetch a newer one, or set the clock' ;; esac
+    "$expires")
+        fail 3 CHANNEL_EXPIRED "the list of releases was good until $expires; this host's clock says $(date -u)" \
+        'fetch a newer one, or set the clock' ;; esac
   [ -n "$VERSION" ] || VERSION=$(listed channel "$CHANNEL")
   [ -n "$VERSION" ] || fail 2 CHANNEL_UNKNOWN "there is no channel $CHANNEL in $FROM"
-  listed versions | grep -Fqx -e "$VERSION" || fail 3 VERSION_UNKNOWN "there is no release $VERSION in $FROM" "there are: $(listed versions | tr '\n' ' ')"
+  listed versions | grep -Fqx -e "$VERSION" ||
+    fail 3 VERSION_UNKNOWN "there is no release $VERSION in $FROM" "there are: $(listed versions | tr '\n' ' ')"
   case $VERSION in *[!0-9A-Za-z.+-]* | [!0-9]*) fail 3 VERSION_UNKNOWN "$VERSION is no version" ;; esac
   gone=$(listed withdrawn "$VERSION")
   [ -z "$gone" ] || fail 3 VERSION_YANKED "$VERSION was withdrawn: $gone" 'take another one: --version'
-  [ -z "$INSTALLED" ] || at_least "${INSTALLED%%[-+]*}" "$VERSION" || fail 3 DOWNGRADE "$INSTALLED is installed in $DIR, $VERSION is older" "$DIR/operator.sh rollback goes back"
+  [ -z "$INSTALLED" ] || at_least "${INSTALLED%%[-+]*}" "$VERSION" ||
+    fail 3 DOWNGRADE "$INSTALLED is installed in $DIR, $VERSION is older" "$DIR/operator.sh rollback goes back"
 }
 get_release() {
   get_signed "$VERSION/SHA256SUMS" 16384
@@ -354,26 +395,36 @@ get_release() {
     require_sum "$VERSION/$name" "$(awk -v name="$name" '$2 == name { print $1 }' "$WORK/files/$VERSION/SHA256SUMS")" SHA256SUMS
   done
   require_sum "$VERSION/release.json" "$(listed sha256 "$VERSION")" channels.json
-  tar -tzf "$WORK/files/$VERSION/kg-$VERSION.tar.gz" >"$WORK/names" 2>"$WORK/why" || fail 3 ARCHIVE_INVALID "kg-$VERSION.tar.gz can't be read" '' "$(cat "$WORK/why")"
-  if grep -Ev "^kg-[^/]*/[A-Za-z0-9._/-]+$" "$WORK/names" >&2 || grep -F .. "$WORK/names" >&2; then fail 3 ARCHIVE_INVALID "kg-$VERSION.tar.gz has other names than a release"; fi
-  (umask 022 && tar -xzf "$WORK/files/$VERSION/kg-$VERSION.tar.gz" -C "$WORK") || fail 3 NOT_WRITTEN "kg-$VERSION.tar.gz could not be unpacked in $WORK"
+  archive=$WORK/files/$VERSION/kg-$VERSION.tar.gz
+  tar -tzf "$archive" >"$WORK/names" 2>"$WORK/why" || fail 3 ARCHIVE_INVALID "kg-$VERSION.tar.gz can't be read" '' "$(cat "$WORK/why")"
+  if grep -Ev "^kg-[^/]*/[A-Za-z0-9._/-]+$" "$WORK/names" >&2 || grep -F .. "$WORK/names" >&2; then
+    fail 3 ARCHIVE_INVALID "kg-$VERSION.tar.gz has other names than a release"
+  fi
+  (umask 022 && tar -xzf "$archive" -C "$WORK") || fail 3 NOT_WRITTEN "kg-$VERSION.tar.gz could not be unpacked in $WORK"
   NEW=$WORK/kg-$VERSION && chmod 755 "$NEW/operator.sh"
-  [ -n "$REGISTRY" ] || return 0
-  sed "s|^\(IMAGE_[A-Z_]*=\).*/\([^/]*@sha256:\)|\1$REGISTRY/\2|" "$NEW/.operator/release.env" >"$WORK/pins" && mv "$WORK/pins" "$NEW/.operator/release.env"
+  [ -n "$REGISTRY" ] && [ -z "$BUNDLE" ] || return 0
+  sed "s|^\(IMAGE_[A-Z_]*=\).*/\([^/]*@sha256:\)|\1$REGISTRY/\2|" "$NEW/.operator/release.env" >"$WORK/pins"
+  mv "$WORK/pins" "$NEW/.operator/release.env"
 }
 
 # --- placing --------------------------------------------------------------------------------------------------------------------------------
 
 durable() { sync "$1" 2>/dev/null || sync; }
-not_written() { fail 3 NOT_WRITTEN "$DIR does not take the files: $(tail -n 1 "$WORK/why")" 'what was there before is as it was; make room or rights, then again'; }
+not_written() {
+  fail 3 NOT_WRITTEN "$DIR does not take the files: $(tail -n 1 "$WORK/why")" \
+    'what was there before is as it was; make room or rights, then again'
+}
 place() {
-  if [ -e "$DIR/.env" ] || [ -e "$DIR/.operator/release.env" ]; then rm -f "$NEW/.operator/release.env"; fi # which images run is for upgrade to change
+  # Which images run is for upgrade to change.
+  if [ -e "$DIR/.env" ] || [ -e "$DIR/.operator/release.env" ]; then rm -f "$NEW/.operator/release.env"; fi
   if [ -e "$DIR/.operator.conf" ]; then
     for pair in $SETTINGS; do
-      grep -Fqx -e "$pair" "$DIR/.operator.conf" || warning SETTINGS_KEPT "$DIR/.operator.conf is there and stays as it is: --set $pair was not used"
+      grep -Fqx -e "$pair" "$DIR/.operator.conf" ||
+        warning SETTINGS_KEPT "$DIR/.operator.conf is there and stays as it is: --set $pair was not used"
     done
   elif [ -n "$SETTINGS$REGISTRY" ]; then
-    { echo '# The settings of this installation; .operator.conf.example explains each.'; printf '%s\n' $SETTINGS; [ -z "$REGISTRY" ] || echo "IMAGE_REGISTRY=$REGISTRY"; } >"$NEW/.operator.conf"
+    echo '# The settings of this installation; .operator.conf.example explains each.' >"$NEW/.operator.conf"
+    printf '%s\n' $SETTINGS ${REGISTRY:+"IMAGE_REGISTRY=$REGISTRY"} >>"$NEW/.operator.conf"
   fi
   [ ! -d "$NEW/.operator" ] || chmod 700 "$NEW/.operator"
   if [ "$EXISTING" = fresh ]; then place_directory; else place_files; fi
@@ -407,25 +458,31 @@ place_files() { # all of them beside the old ones; a rename commits, and finish_
   finish_files; durable "$DIR"
   [ -z "$kept" ] || say "Kept in $previous:$kept"
 }
-finish_files() { # the twin in operator.sh does the same
+finish_files() { # the twin in operator.sh does the same; operator.sh comes last: where it is, the rest is
   next=$DIR/.operator/next-files
   [ -d "$next" ] || return 0
   trap '' INT TERM HUP
-  (cd "$next" && find . -type f ! -path ./operator.sh && echo ./operator.sh) | while IFS= read -r name; do # operator.sh last: where it is, the rest is
+  (cd "$next" && find . -type f ! -path ./operator.sh && echo ./operator.sh) | while IFS= read -r name; do
     [ ! -f "$next/$name" ] || { mkdir -p "$DIR/${name%/*}" && mv -f "$next/$name" "$DIR/$name"; } || :
   done
   left=$(find "$next" -type f)
   [ -z "$left" ] || fail 3 NOT_WRITTEN "not all files could be put in place: $left" 'make room or rights, then run this or ./operator.sh again'
   rm -rf "$next"; signals
 }
+digests_of() { # SERVICE: of its image, for all platforms, in release.json, as formatDocument writes it
+  awk -v service="\"$1\":" '/^  "/ { images = $1 == "\"images\":" } /^    "/ { mine = images && $1 == service }
+    mine && /"sha256:/ { sub(/^[^:]*: "/, ""); sub(/".*/, ""); print }' "$WORK/files/$VERSION/release.json"
+}
 load_images() { # of a bundle: Docker gives them ids made of their content, and only those count that the signed release names
   step 'Loading the images of the bundle'
   tar -xOf "$FROM" images.tar | docker load >&2 || fail 6 IMAGES_NOT_LOADED "docker could not load the images of $FROM"
   while IFS='=' read -r name image; do
     case $name in IMAGE_*) ;; *) printf '%s\n' "$name${image:+=$image}" >>"$WORK/pins" && continue ;; esac
-    local_name=${image%@*} id=$(docker image inspect -f '{{.Id}}' "${image%@*}:$VERSION" 2>/dev/null) || id=none
-    grep -Fq "\"$id\"" "$WORK/files/$VERSION/release.json" || fail 3 IMAGE_MISMATCH "$local_name:$VERSION of the bundle is not the image of the release" \
-      "save the bundle with the same kind of image store as here (docker info: containerd or not)" "expected: a digest of $local_name in release.json${NL}got: $id"
+    tag=${image%@*}:$VERSION && id=$(docker image inspect -f '{{.Id}}' "$tag" 2>/dev/null) || id=none
+    digests=$(digests_of "$(printf '%s\n' "${name#IMAGE_}" | tr 'A-Z_' 'a-z-')")
+    printf '%s\n' "$digests" | grep -Fqx -e "$id" || fail 3 IMAGE_MISMATCH "$tag of the bundle is not the image of the release" \
+      'save the bundle with a Docker that keeps images as this one does (docker info: containerd or not)' \
+      "expected: one of $(printf %s "$digests" | tr '\n' ' ')${NL}got: $id"
     printf '%s\n' "$name=$id" >>"$WORK/pins"
   done <"$NEW/.operator/release.env"
   mv "$WORK/pins" "$NEW/.operator/release.env"
@@ -445,25 +502,30 @@ start() { # FLAGS of up
     if [ -n "$JSON" ]; then ./operator.sh "$@" </dev/tty >&2; else ./operator.sh "$@" </dev/tty; fi || code=$?
   elif [ -n "$JSON" ]; then ./operator.sh "$@" </dev/null >&2 || code=$?
   else ./operator.sh "$@" </dev/null || code=$?; fi
-  [ "$code" = 0 ] || fail "$code" START_FAILED "the files are in $DIR, but it did not start" "mend what is said above, then: cd $DIR && ./operator.sh up"
+  [ "$code" = 0 ] ||
+    fail "$code" START_FAILED "the files are in $DIR, but it did not start" "mend what is said above, then: cd $DIR && ./operator.sh up"
   case $FROM in https://*) ./operator.sh versions --from "$FROM" </dev/null >/dev/null 2>&1 ||
     warning SOURCE_NOT_KEPT "the operator can't read $FROM; upgrades want: ./operator.sh upgrade --from SOURCE" ;; esac
 }
 uninstall() {
   [ "$EXISTING" = installation ] || fail 3 NO_INSTALLATION "there is no kg-operator in $DIR" '--dir DIR names another place'
-  volumes=$(docker volume ls -q --filter "label=com.docker.compose.project=$PREFIX") || fail 6 DOCKER_DOWN 'Docker does not answer; nothing was removed'
+  volumes=$(docker volume ls -q --filter "label=com.docker.compose.project=$PREFIX") ||
+    fail 6 DOCKER_DOWN 'Docker does not answer; nothing was removed'
   set -- teardown --yes
   if [ -n "$VOLUMES" ]; then
     [ "${CONFIRM:-$(ask "This destroys all data of the installation. Type its name, $PREFIX, to go on:")}" = "$PREFIX" ] ||
       fail 2 USAGE "not confirmed: to destroy the data, type the name on a terminal or give --confirm $PREFIX" 'nothing was removed'
     set -- teardown --volumes --confirm "$PREFIX"
   else
-    case ${YES:-$(ask "Remove containers and programs of $DIR? The data stays. [y/N]")} in [1yY]*) ;; *) fail 2 USAGE 'not confirmed: give --yes' 'nothing was removed' ;; esac
+    case ${YES:-$(ask "Remove containers and programs of $DIR? The data stays. [y/N]")} in
+      [1yY]*) ;; *) fail 2 USAGE 'not confirmed: give --yes' 'nothing was removed' ;; esac
   fi
   finish_files
   (cd "$DIR" && ./operator.sh "$@" </dev/null >&2) || fail "$?" TEARDOWN_FAILED 'the containers could not be removed; the files are as they were'
-  rm -rf "$DIR/.operator/previous-files" "$DIR"/docker-compose.yml "$DIR"/docker-compose.ghcr.yml "$DIR/garage/garage.toml" "$DIR/.operator.conf.example" "$DIR/LICENSE"
-  rm -f "$DIR/operator.sh" # last: as long as it is there, this can be done again
+  rm -rf "$DIR/.operator/previous-files"
+  for file in docker-compose.yml docker-compose.ghcr.yml garage/garage.toml .operator.conf.example LICENSE operator.sh; do # operator.sh last:
+    rm -f "$DIR/$file" # as long as it is there, this can be done again
+  done
   rmdir "$DIR/garage" 2>/dev/null || : # something of another's is in it
   [ -z "$VOLUMES" ] || rm -f "$DIR/.operator/release.env" # of no data any more
   rmdir "$DIR" 2>/dev/null || : # backups, settings or state are in it
@@ -471,7 +533,8 @@ uninstall() {
   if [ -n "$VOLUMES" ]; then text="kg-operator and its data are gone.${left:+ In $DIR: $left}"; volumes=''
   else text="kg-operator is removed; the data stays. Docker volumes: $(printf %s "$volumes" | tr '\n' ' '). In $DIR: $left
 .env opens the data: keep it. To go on: install again in the same directory. To destroy it: install again, then --uninstall --volumes."; fi
-  answer "$text" "\"directory\":\"$(json_text "$DIR")\",\"volumes\":[$(json_list "$volumes")],\"files\":[$(json_list "$(printf %s "$left" | tr ' ' '\n')")]"
+  left=$(printf %s "$left" | tr ' ' '\n')
+  answer "$text" "\"directory\":\"$(json_text "$DIR")\",\"volumes\":[$(json_list "$volumes")],\"files\":[$(json_list "$left")]"
 }
 
 signals() { trap 'exit 130' INT HUP && trap 'exit 143' TERM; }
@@ -484,9 +547,13 @@ main() {
   if [ -z "$DIR" ]; then if [ "$(id -u)" = 0 ]; then DIR=/opt/kg-operator; else DIR=${HOME:?}/kg-operator; fi; fi
   case $DIR in /*) ;; *) DIR=$(pwd -P)/$DIR ;; esac
   while :; do case $DIR in ?*/) DIR=${DIR%/} ;; */.) DIR=${DIR%/.} ;; *) break ;; esac; done
-  [ -z "$FROM" ] && [ -z "$UNINSTALL" ] && fail 2 SOURCE_MISSING 'nobody said where releases come from' '--from https://..., a directory, or a bundle'
-  case $FROM in http*://* | '') ;; *:/*) fail 2 SOURCE_INVALID "$FROM: only https://, a directory, or a bundle" ;; /*) ;; *) FROM=$(pwd -P)/$FROM ;; esac
-  case $FROM in http*://* | '') ;; *) if [ -f "$FROM" ]; then BUNDLE=1; elif [ ! -d "$FROM" ]; then fail 3 SOURCE_UNREACHABLE "$FROM is neither a directory nor a bundle"; fi ;; esac
+  case $FROM in
+    '') [ -n "$UNINSTALL" ] || fail 2 SOURCE_MISSING 'nobody said where releases come from' '--from https://..., a directory, or a bundle' ;;
+    http*://*) ;;
+    *://*) fail 2 SOURCE_INVALID "$FROM: only https://, a directory, or a bundle" ;;
+    *) case $FROM in /*) ;; *) FROM=$(pwd -P)/$FROM ;; esac
+      if [ -f "$FROM" ]; then BUNDLE=1; elif [ ! -d "$FROM" ]; then fail 3 SOURCE_UNREACHABLE "$FROM is neither a directory nor a bundle"; fi ;;
+  esac
   for pair in $SETTINGS; do case $pair in [A-Z]*=*) ;; *) fail 2 USAGE "--set $pair: KEY=VALUE is wanted" ;; esac; done
   case $REGISTRY in *[!a-z0-9.:/_-]*) fail 2 USAGE "--registry $REGISTRY: a registry and path such as ghcr.io/someone is wanted" ;; esac
   [ -z "$RESTORE" ] || [ -r "$RESTORE" ] || fail 2 USAGE "--restore: $RESTORE can't be read"
@@ -496,16 +563,20 @@ main() {
   if [ -n "$UNINSTALL" ]; then check_target; uninstall; return; fi
 
   step 'Checking this host'
-  check_system; check_target; check_tools; read_keys; check_docker; check_room; check_port API_PORT 8000; check_port WEB_PORT 3000; check_volumes; check_network
-  [ -z "$FINDINGS" ] || fail "$FINDINGS_EXIT" CHECKS_FAILED 'this host is not ready; nothing was written' 'mend what is listed, then run the same again' "$FINDINGS"
+  check_system; check_target; check_tools; read_keys; check_docker; check_room
+  check_port API_PORT 8000; check_port WEB_PORT 3000; check_volumes; check_network
+  [ -z "$FINDINGS" ] ||
+    fail "$FINDINGS_EXIT" CHECKS_FAILED 'this host is not ready; nothing was written' 'mend what is listed, then run the same again' "$FINDINGS"
   step 'Downloading and verifying'
   choose_version
   get_release
   say "Verified: kg-operator $VERSION from $FROM${VERIFIER:+, signature checked with $VERIFIER}"
   data="\"version\":\"$VERSION\",\"directory\":\"$(json_text "$DIR")\",\"source\":\"$(json_text "$FROM")\",\"installed\":\"$INSTALLED\""
-  if [ -n "$DRY_RUN" ]; then answer "Would install kg-operator $VERSION in $DIR${NO_START:-, and start it}; nothing was written" "$data,\"dryRun\":true" && return; fi
+  if [ -n "$DRY_RUN" ]; then answer "Would install kg-operator $VERSION in $DIR; nothing was written" "$data,\"dryRun\":true"; return; fi
   if [ -z "$YES" ]; then
-    case $(ask "Install kg-operator $VERSION in $DIR? [Y/n]" || echo none) in '' | [yY]*) ;; none) fail 2 USAGE 'there is no terminal to ask on: give --yes' ;; *) fail 2 USAGE 'not confirmed; nothing was written' ;; esac
+    case $(ask "Install kg-operator $VERSION in $DIR? [Y/n]" || echo none) in
+      '' | [yY]*) ;; none)
+          fail 2 USAGE 'there is no terminal to ask on: give --yes' ;; *) fail 2 USAGE 'not confirmed; nothing was written' ;; esac
   fi
   [ -z "$BUNDLE" ] || load_images
   step "Installing in $DIR"

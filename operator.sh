@@ -268,7 +268,7 @@ finish_files() { # puts in place what install.sh or self-update had laid beside,
 }
 self_update() { # Docker has compared the image with its digest; a service's file system can't be written to
   [ "$LAYOUT" = standalone ] || fail 3 REPOSITORY 'this is a checkout of the repository' 'git pull, then ./operator.sh up'
-  image=$(docker container inspect -f '{{.Config.Image}}' "$OPERATOR" 2>/dev/null) || fail 3 NOT_STARTED 'there is no operator' './operator.sh up'
+  image=$(docker container inspect -f '{{.Config.Image}}' "$OPERATOR" 2>/dev/null) || fail 3 NOT_STARTED 'there is no operator' 'start it'
   case $image in *@sha256:* | sha256:*) ;; *) fail 3 NOT_PINNED "$image is not pinned by digest" './operator.sh upgrade pins it' ;; esac
   next=$KG_ROOT/.operator/next-files old=$KG_ROOT/.operator/previous-files new=$KG_ROOT/.operator/next-files.tmp.$$
   rm -rf "$KG_ROOT"/.operator/*-files.tmp.*; mkdir "$new" "$old.tmp.$$"

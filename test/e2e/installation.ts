@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { STANDALONE_FILES } from '../../packages/engine/src/release/assets.ts';
 import {
   type Answer,
   begin,
@@ -316,15 +317,6 @@ export class Installation {
     return result;
   }
 }
-
-/** What a standalone installation consists of, and where it is in the repository. */
-const STANDALONE_FILES = [
-  ['operator.sh', 'operator.sh'],
-  ['.operator.conf.example', '.operator.conf.example'],
-  ['docker/docker-compose.yml', 'docker-compose.yml'],
-  ['docker/docker-compose.ghcr.yml', 'docker-compose.ghcr.yml'],
-  ['docker/garage/garage.toml', 'garage/garage.toml'],
-] as const;
 
 /** Copies the working tree, modes included. */
 async function copyTree(paths: string[], to: string): Promise<void> {

@@ -8,7 +8,7 @@
 #   engine-version   what `version` says of the server   held             volumes are in use: `down --volumes` leaves them
 #   info             what `info` says to install.sh       docker-version   what `--version` says
 #   operator-image   name of the operator's image         standalone       the folder of that name in it
-#   image-id         what `image inspect -f` says         loaded           what `load` read
+#   image-ids        names and ids for `image inspect -f` loaded           what `load` read
 set -eu
 cd "$FAKE_DOCKER"
 { printf '%s\0' "$#"; if [ $# -gt 0 ]; then printf '%s\0' "$@"; fi; } >>calls
@@ -65,7 +65,7 @@ case $* in
   'container inspect'*)
     [ -n "$state" ] || { echo 'Error response from daemon: No such container' >&2; exit 1; }
     case $state in stopped*) echo false ;; *) echo true ;; esac ;;
-  'image inspect -f'*) cat image-id 2>/dev/null || exit 1 ;;
+  'image inspect -f'*) grep "^$5 " image-ids | cut -d ' ' -f 2 ;;
   'image inspect'*) [ ! -e no-images ] ;;
   info*) cat info 2>/dev/null || echo 'overlay2|/var/lib/docker|linux|8000000000|[name=seccomp,profile=builtin]|' ;;
   load) cat >loaded ;;

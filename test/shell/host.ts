@@ -30,7 +30,10 @@ export class Host extends Install {
   ];
 
   /** Runs install.sh, told to ask nothing. @param from where releases come from; the folder, unless said otherwise */
-  install(args: string[] = [], { from = this.published.folder, ...options }: RunOptions & { from?: string } = {}) {
+  install(
+    args: string[] = [],
+    { from = this.published.folder, ...options }: RunOptions & { from?: string } = {},
+  ) {
     const all = ['--dir', this.root, '--from', from, ...Host.QUIET_PORTS, '--yes', ...args];
     return this.run(all, { script: this.installer, cwd: this.home, ...options });
   }
@@ -38,12 +41,26 @@ export class Host extends Install {
   /** The same through a pipe, as `curl | sh` does it. */
   pipe(text: Buffer | string, args: string[] = [], options: RunOptions = {}): Promise<Result> {
     const [program = 'sh', ...rest] = this.shell;
-    return run(program, [...rest, '-s', '--', '--dir', this.root, '--from', this.published.folder, ...Host.QUIET_PORTS, ...args], {
-      cwd: this.home,
-      ...options,
-      stdin: String(text),
-      env: this.environment(options.env),
-    });
+    return run(
+      program,
+      [
+        ...rest,
+        '-s',
+        '--',
+        '--dir',
+        this.root,
+        '--from',
+        this.published.folder,
+        ...Host.QUIET_PORTS,
+        ...args,
+      ],
+      {
+        cwd: this.home,
+        ...options,
+        stdin: String(text),
+        env: this.environment(options.env),
+      },
+    );
   }
 
   operator(args: string[], options: RunOptions = {}): Promise<Result> {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { Host } from './host.ts';
 import { killAt, type Moment, unwrap } from './kill.ts';
 import { Published } from './published.ts';
-import { FULL, SHELLS } from './shim.ts';
+import { ENV_TEXT, FULL, SHELLS } from './shim.ts';
 
 jest.setTimeout(FULL ? 3_600_000 : 300_000);
 
@@ -44,28 +44,31 @@ const BEFORE: Before[] = [
     name: 'an older installation',
     prepare: async (host) => {
       await host.install(['--no-start', '--version', '1.0.0']);
-      host.write('.env', 'theirs');
+      host.write('.env', ENV_TEXT);
     },
     args: [],
   },
 ];
 
 describe.each(FULL ? SHELLS : SHELLS.slice(0, 1))('killed under %s', (_name, shell) => {
-  test.each(BEFORE)('at every step, onto $name: nothing, or what was there; the next run completes', async (before) => {
-    const whole = await after(before);
-    const signals: Moment['signal'][] = ['KILL', 'TERM'];
-    let killed = 0;
-    for (let step = 1; ; step += 1) {
-      const moments = signals.flatMap((signal) =>
-        (['before', 'after'] as const).map((when) => ({ step, when, signal })),
-      );
-      const chosen = FULL ? moments : moments.filter((_, index) => index === step % 4);
-      const ends = await Promise.all(chosen.map((moment) => kill(before, moment, whole)));
-      killed += ends.filter((end) => end === 'killed').length;
-      if (ends.every((end) => end === 'ended')) break;
-    }
-    expect(killed).toBeGreaterThan(FULL ? 100 : 20);
-  });
+  test.each(BEFORE)(
+    'at every step, onto $name: nothing, or what was there; the next run completes',
+    async (before) => {
+      const whole = await after(before);
+      const signals: Moment['signal'][] = ['KILL', 'TERM'];
+      let killed = 0;
+      for (let step = 1; ; step += FULL ? 1 : 3) {
+        const moments = signals.flatMap((signal) =>
+          (['before', 'after'] as const).map((when) => ({ step, when, signal })),
+        );
+        const chosen = FULL ? moments : moments.filter((_, index) => index === step % 4);
+        const ends = await Promise.all(chosen.map((moment) => kill(before, moment, whole)));
+        killed += ends.filter((end) => end === 'killed').length;
+        if (ends.every((end) => end === 'ended')) break;
+      }
+      expect(killed).toBeGreaterThan(FULL ? 100 : 8);
+    },
+  );
 
   async function after(before: Before): Promise<Record<string, string>> {
     using host = new Host(shell, published);
@@ -74,7 +77,11 @@ describe.each(FULL ? SHELLS : SHELLS.slice(0, 1))('killed under %s', (_name, she
     return settled(host);
   }
 
-  async function kill(before: Before, moment: Moment, whole: Record<string, string>): Promise<'killed' | 'ended'> {
+  async function kill(
+    before: Before,
+    moment: Moment,
+    whole: Record<string, string>,
+  ): Promise<'killed' | 'ended'> {
     using host = new Host(shell, published);
     await before.prepare(host);
     const old = settled(host);
@@ -89,7 +96,8 @@ describe.each(FULL ? SHELLS : SHELLS.slice(0, 1))('killed under %s', (_name, she
       onStart: (pid) => void host.given('shim', `${pid}\n`),
     });
     unwrap(host, PROGRAMS);
-    if (moment.signal === 'TERM') expect([where, readdirSync(join(host.home, 'tmp')), host.litter()]).toEqual([where, [], []]);
+    if (moment.signal === 'TERM')
+      expect([where, readdirSync(join(host.home, 'tmp')), host.litter()]).toEqual([where, [], []]);
     if (result.code === 0) return 'ended';
     const isCommitted = existsSync(join(host.root, '.operator/next-files'));
     if (!isCommitted) expect([where, [old, whole]]).toEqual([where, expect.arrayContaining([settled(host)])]);

@@ -92,7 +92,10 @@ describe.each(SHELLS)('install.sh under %s', (_name, shell) => {
     chmodSync(join(host.root, 'operator.sh'), 0o644);
     host.write('docker-compose.yml', 'edited', 0o644);
     const result = await host.install(['--no-start']);
-    expect([result.code, result.stderr]).toEqual([0, expect.stringMatching(/Kept in .*: .*docker-compose.yml/)]);
+    expect([result.code, result.stderr]).toEqual([
+      0,
+      expect.stringMatching(/Kept in .*: .*docker-compose.yml/),
+    ]);
     expect(host.read('.operator/previous-files/docker-compose.yml')).toBe('edited');
     rmSync(join(host.root, '.operator/previous-files'), { recursive: true });
     expect(host.tree()).toEqual(whole);
@@ -140,7 +143,9 @@ describe.each(SHELLS)('install.sh under %s', (_name, shell) => {
     await host.install();
     host.given('volumes', 'kg_postgres-data\n');
     const secrets = host.read('.env');
-    expect((await host.run(['--dir', host.root, '--uninstall'], { script: host.installer, cwd: host.home })).code).toBe(2);
+    expect(
+      (await host.run(['--dir', host.root, '--uninstall'], { script: host.installer, cwd: host.home })).code,
+    ).toBe(2);
     expect(host.has('operator.sh')).toBe(true);
     const result = await host.install(['--uninstall']);
     expect([result.code, result.stdout]).toEqual([0, expect.stringMatching(/kg_postgres-data.*\.env/s)]);
@@ -161,10 +166,7 @@ describe.each(SHELLS)('install.sh under %s', (_name, shell) => {
     const result = await host.install(['--uninstall', '--volumes', '--confirm', 'kg']);
     expect(result.code).toBe(0);
     expect(host.callLines()).toContain('compose down --remove-orphans --volumes');
-    expect(Object.keys(host.tree())).toEqual([
-      expect.stringMatching(/^\.env\.removed-/),
-      '.operator.conf',
-    ]);
+    expect(Object.keys(host.tree())).toEqual([expect.stringMatching(/^\.env\.removed-/), '.operator.conf']);
   });
 
   test('cut at any byte it is a syntax error, and nothing runs', async () => {
@@ -229,29 +231,40 @@ describe('a release that is not what was published', () => {
     using copy = published.copy();
     copy.write('1.1.0/kg-1.1.0.tar.gz', Buffer.from('something else'));
     const result = await host.install([], { from: copy.folder });
-    expect(result.stderr).toMatch(/file: 1\.1\.0\/kg-1\.1\.0\.tar\.gz\nexpected: [0-9a-f]{64} .*\ngot: [0-9a-f]{64}\n/);
+    expect(result.stderr).toMatch(
+      /file: 1\.1\.0\/kg-1\.1\.0\.tar\.gz\nexpected: [0-9a-f]{64} .*\ngot: [0-9a-f]{64}\n/,
+    );
   });
 
-  test.each(VERIFIERS)("another publisher's signature is refused; a second key's is taken (%s)", async (verifier) => {
-    using host = new Host(['dash'], published);
-    using other = await new Published().add('1.1.0');
-    other.issue();
-    const env = host.environmentWith([verifier]);
-    const refused = await host.install(['--json'], { env, from: other.folder });
-    expect(errorOf(refused).code).toBe('SIGNATURE_INVALID');
-    for (const name of ['channels.json.minisig', '1.1.0/SHA256SUMS.minisig']) {
-      using copy = other.copy();
-      const mine = copy.read(name);
-      const pair = [mine, Buffer.from(String(published.read(name)))];
-      other.write(name, Buffer.concat(pair));
-    }
-    const keys = join(host.home, 'fake/keys.pub');
-    writeFileSync(keys, `untrusted comment: a key\n${published.publicKey()}\n${other.publicKey()}\nrevoked ${published.key.id}\n`);
-    const taken = await host.install(['--no-start'], { env: { ...env, KG_RELEASE_KEYS: keys }, from: other.folder });
-    expect([taken.code, taken.stderr]).toEqual([0, expect.stringContaining(verifier)]);
-    const revoked = await host.install(['--json'], { env: { ...env, KG_RELEASE_KEYS: keys } });
-    expect(errorOf(revoked).code).toBe('SIGNATURE_INVALID');
-  });
+  test.each(VERIFIERS)(
+    "another publisher's signature is refused; a second key's is taken (%s)",
+    async (verifier) => {
+      using host = new Host(['dash'], published);
+      using other = await new Published().add('1.1.0');
+      other.issue();
+      const env = host.environmentWith([verifier]);
+      const refused = await host.install(['--json'], { env, from: other.folder });
+      expect(errorOf(refused).code).toBe('SIGNATURE_INVALID');
+      for (const name of ['channels.json.minisig', '1.1.0/SHA256SUMS.minisig']) {
+        using copy = other.copy();
+        const mine = copy.read(name);
+        const pair = [mine, Buffer.from(String(published.read(name)))];
+        other.write(name, Buffer.concat(pair));
+      }
+      const keys = join(host.home, 'fake/keys.pub');
+      writeFileSync(
+        keys,
+        `untrusted comment: a key\n${published.publicKey()}\n${other.publicKey()}\nrevoked ${published.key.id}\n`,
+      );
+      const taken = await host.install(['--no-start'], {
+        env: { ...env, KG_RELEASE_KEYS: keys },
+        from: other.folder,
+      });
+      expect([taken.code, taken.stderr]).toEqual([0, expect.stringContaining(verifier)]);
+      const revoked = await host.install(['--json'], { env: { ...env, KG_RELEASE_KEYS: keys } });
+      expect(errorOf(revoked).code).toBe('SIGNATURE_INVALID');
+    },
+  );
 
   test('without a program that checks signatures: refused, or by checksums alone when told so', async () => {
     using host = new Host(['dash'], published);

@@ -1,9 +1,14 @@
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { buildAssets, archiveName, STANDALONE_FILES, SUMS } from '../../packages/engine/src/release/assets.ts';
+import {
+  archiveName,
+  buildAssets,
+  STANDALONE_FILES,
+  SUMS,
+} from '../../packages/engine/src/release/assets.ts';
 import { buildChannels, buildRelease } from '../../packages/engine/src/release/build.ts';
 import type { YankedRelease } from '../../packages/engine/src/release/channels.ts';
 import { CHANNELS } from '../../packages/engine/src/release/document.ts';
@@ -33,13 +38,18 @@ export class Published {
   }
 
   /** Adds a version. @param change changes files of the archive before it is packed */
-  async add(version: string, change: (name: string, text: string) => string = (_, text) => text): Promise<this> {
+  async add(
+    version: string,
+    change: (name: string, text: string) => string = (_, text) => text,
+  ): Promise<this> {
     const release = buildRelease(releaseInput(version, { upgradeFrom: '1.0.0' }));
     const read = (path: string) => readFileSync(join(REPOSITORY, path), 'utf8');
     const assets = await buildAssets({
       manifest: parseRelease(release),
       release,
-      files: Object.fromEntries(STANDALONE_FILES.map(([from, to]) => [to, Buffer.from(change(to, read(from)))])),
+      files: Object.fromEntries(
+        STANDALONE_FILES.map(([from, to]) => [to, Buffer.from(change(to, read(from)))]),
+      ),
       installer: Buffer.from(read('install.sh')),
       url: null,
       keys: { trusted: [this.key], revoked: [] },

@@ -4,8 +4,8 @@ import { EXIT, OperatorError } from '../model/errors.ts';
 import { formatPins } from '../upgrade/pins.ts';
 import { collect } from './bundle-members.ts';
 import { sha256 } from './document.ts';
-import { formatPublicKey, type PublicKey } from './minisign.ts';
 import type { ReleaseImage, ReleaseManifest } from './manifest.ts';
+import { formatPublicKey, type PublicKey } from './minisign.ts';
 
 /**
  * What an installation without the repository consists of: where it is in the repository, and where in the installation. The operator
@@ -79,7 +79,8 @@ export function versionOfSums(bytes: Uint8Array): string {
 /** Files say the version of the release they belong to; in the repository that of the next one. */
 export function stampVersion(name: string, bytes: Uint8Array, version: string): Buffer {
   const text = Buffer.from(bytes).toString('utf8');
-  if (name === 'operator.sh') return Buffer.from(replaceOnce(text, /^KG_VERSION=.*$/m, `KG_VERSION=${version}`, name));
+  if (name === 'operator.sh')
+    return Buffer.from(replaceOnce(text, /^KG_VERSION=.*$/m, `KG_VERSION=${version}`, name));
   if (name === 'docker-compose.ghcr.yml')
     return Buffer.from(text.replaceAll(/\{IMAGE_TAG:-[^}]*\}/g, `{IMAGE_TAG:-${version}}`));
   return Buffer.from(bytes);
@@ -96,7 +97,8 @@ function stampInstaller({ manifest, installer, url, keys }: AssetsInput): Buffer
     });
   let text = Buffer.from(installer).toString('utf8');
   const registry = manifest.images.operator?.name.replace(/\/[^/]*$/, '');
-  if (registry) text = replaceOnce(text, /^REGISTRY_DEFAULT='[^']*'/m, `REGISTRY_DEFAULT='${registry}'`, 'install.sh');
+  if (registry)
+    text = replaceOnce(text, /^REGISTRY_DEFAULT='[^']*'/m, `REGISTRY_DEFAULT='${registry}'`, 'install.sh');
   const trusted = keys.trusted.filter(({ id }) => !keys.revoked.includes(id)).map(formatPublicKey);
   text = replaceOnce(text, /^RELEASE_KEYS=''/m, `RELEASE_KEYS='${trusted.join(' ')}'`, 'install.sh');
   text = replaceOnce(text, /^RELEASES_URL=''/m, `RELEASES_URL='${url ?? ''}'`, 'install.sh');
@@ -125,7 +127,10 @@ function digestOf(service: string, { digest, platforms }: ReleaseImage): string 
   throw new OperatorError(
     'IMAGE_AMBIGUOUS',
     `images.${service} has several platforms and no digest of an index`,
-    { exitCode: EXIT.precondition, hint: 'push the index (docker buildx imagetools create), and name its digest' },
+    {
+      exitCode: EXIT.precondition,
+      hint: 'push the index (docker buildx imagetools create), and name its digest',
+    },
   );
 }
 
@@ -141,5 +146,5 @@ async function pack(
     archive.entry({ name: `${folder}/${name}`, mode, mtime, uid: 0, gid: 0 }, Buffer.from(bytes));
   }
   archive.finalize();
-  return gzipSync(await collect(archive), { level: 9 });
+  return gzipSync(await collect(archive as AsyncIterable<Uint8Array>), { level: 9 });
 }

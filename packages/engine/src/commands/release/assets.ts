@@ -9,7 +9,8 @@ import { parseRelease } from '../../release/manifest.ts';
 import { readInput } from '../../release/published.ts';
 
 export default class ReleaseAssets extends OperatorCommand {
-  static override summary = 'Write what install.sh downloads, and install.sh itself, for a pipeline that publishes';
+  static override summary =
+    'Write what install.sh downloads, and install.sh itself, for a pipeline that publishes';
   static override description =
     'Beside the release.json of the version: kg-VERSION.tar.gz, install.sh, and SHA256SUMS of the three, to be signed by release sign; install.sh at the top of the folder as well. It gets the public keys that this engine trusts (or KG_RELEASE_KEYS). The same input gives the same bytes. docs/adr/0006-releases.md';
   static override examples = [
@@ -17,7 +18,10 @@ export default class ReleaseAssets extends OperatorCommand {
   ];
   static override args = {
     folder: Args.string({ description: 'the folder that is published', required: true }),
-    version: Args.string({ description: 'such as 1.2.0; release build made its release.json', required: true }),
+    version: Args.string({
+      description: 'such as 1.2.0; release build made its release.json',
+      required: true,
+    }),
   };
   static override flags = {
     root: Flags.string({ description: 'the repository', helpValue: 'DIR', default: '.' }),
