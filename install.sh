@@ -166,7 +166,7 @@ END
   case $driver in vfs | devicemapper | aufs)
       warning STORAGE_DRIVER "Docker's storage driver is $driver, which is slow and wasteful; overlay2 is the usual one" ;; esac
   if [ -n "${https_proxy-}${HTTPS_PROXY-}${http_proxy-}" ] && [ -z "$proxy" ]; then
-    warning PROXY_DOCKER 'there is a proxy in the environment, but Docker, which pulls the images, knows none: docs.docker.com/engine/daemon/proxy'
+    warning PROXY_DOCKER 'a proxy is in the environment, but Docker, which pulls images, knows none: docs.docker.com/engine/daemon/proxy'
   fi
 }
 free_mb() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }'; }

@@ -134,6 +134,14 @@ export class Installation {
     return installation;
   }
 
+  /** One that is not there yet: install.sh will lay it out in `root`. */
+  static async planned(): Promise<Installation> {
+    const root = join(await mkdtemp(join(tmpdir(), 'kge2e-')), 'with a space');
+    const prefix = `kge2e-${randomBytes(4).toString('hex')}`;
+    const [apiPort, webPort] = await freePorts();
+    return new Installation({ root, prefix, apiPort, webPort, processes: await watchProcesses() });
+  }
+
   /** Copies what is published now to where its operator sees it. */
   async takeReleases({ folder }: Publisher): Promise<void> {
     await rm(this.path('releases'), { recursive: true, force: true });
