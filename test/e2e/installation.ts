@@ -135,8 +135,8 @@ export class Installation {
   }
 
   /** One that is not there yet: install.sh will lay it out in `root`. */
-  static async planned(): Promise<Installation> {
-    const root = join(await mkdtemp(join(tmpdir(), 'kge2e-')), 'with a space');
+  static async planned(name = 'with a space'): Promise<Installation> {
+    const root = join(await mkdtemp(join(tmpdir(), 'kge2e-')), name);
     const prefix = `kge2e-${randomBytes(4).toString('hex')}`;
     const [apiPort, webPort] = await freePorts();
     return new Installation({ root, prefix, apiPort, webPort, processes: await watchProcesses() });
