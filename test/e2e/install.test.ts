@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, realpath, rm, symlink } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, realpath, rm, symlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { homedir } from 'node:os';
@@ -174,6 +174,7 @@ asRoot(
       if (plugin) await cp(plugin, join(home, '.docker/cli-plugins/docker-compose'));
       await symlink((await run('sh', ['-c', 'command -v busybox'])).stdout.trim(), join(home, 'bin/sh'));
       expectCode(await run('chown', ['-R', '65534:65534', home]));
+    await chmod(dirname(home), 0o711); // of this run, and root's
       // The group of the socket, whatever it is here.
       const group = (await run('stat', ['-c', '%g', '/var/run/docker.sock'])).stdout.trim();
       const blocks = await page('run');
