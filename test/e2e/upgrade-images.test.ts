@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { docker, dockerLines, expectCode, run } from './command.ts';
 import { type FaultyRegistry, faultyRegistry } from './faulty-registry.ts';
@@ -81,7 +81,7 @@ test('an image that the registry does not have is found before anything is done'
       expect.stringContaining(`IMAGE_NOT_FOUND: the registry has no ${names.api?.reference}`),
     ]);
   });
-  expect(registry.requests.filter((request) => request.includes('/blobs/'))).toEqual([]);
+  for (const service of CHANGED) expect(await isHere(names[service]?.reference as string)).toBe(false);
 });
 
 test('other bytes than the release names are not taken', async () => {
@@ -140,15 +140,61 @@ describe('without a registry', () => {
     await rm(kg.path('images.tar'));
   });
 
+  test('a bundle that lacks images, or was cut off, changes nothing', async () => {
+    const [without, cut] = [kg.path('without.tar'), kg.path('cut.tar')];
+    expectCode(
+      await run('tar', [
+        '-C',
+        publisher.folder,
+        '-cf',
+        without,
+        'channels.json',
+        'channels.json.minisig',
+        '1.0.0',
+        '1.0.1',
+      ]),
+    );
+    await copyFile(bundle(), cut);
+    await truncate(cut, 50_000_000);
+    await changesNothing(async () => {
+      for (const [file, expected] of [
+        [without, 'BUNDLE_INCOMPLETE'],
+        [cut, 'BUNDLE_INVALID'],
+      ] as const) {
+        const { code, document } = await kg.json(['upgrade', '--no-backup', '--from', file]);
+        expect([code, document.error.code]).toEqual([3, expected]);
+      }
+    });
+    await Promise.all([without, cut].map((file) => rm(file)));
+  });
+
+  test('a hook before it that fails stops it', async () => {
+    await mkdir(kg.path('hooks'));
+    await writeFile(kg.path('hooks/pre-upgrade'), '#!/bin/sh\necho "not on a Monday"\nexit 1\n', {
+      mode: 0o755,
+    });
+    await changesNothing(async () => {
+      const { code, document } = await kg.json(['upgrade', '--no-backup', '--from', bundle()]);
+      expect([code, document.error.code]).toEqual([3, 'HOOK_FAILED']);
+      expect(document.error.details).toContain('not on a Monday');
+    });
+    const note = '#!/bin/sh\necho "$KG_HOOK from $KG_FROM_VERSION to $KG_TO_VERSION" >>hooks.log\n';
+    for (const name of ['pre-upgrade', 'post-upgrade', 'pre-start'])
+      await writeFile(kg.path('hooks', name), note, { mode: 0o755 });
+  });
+
   test('upgrade --from BUNDLE runs exactly the images that the signed release names', async () => {
-    const api = await kg.containerIds();
+    const before = await kg.containerIds();
     const { code, document } = await kg.json(['upgrade', '--no-backup', '--from', bundle()]);
     expect(document.error ?? null).toBeNull();
     expect(code).toBe(0);
     const containers = await kg.containers();
     for (const service of CHANGED) expect(containers[service]?.Image).toBe(names[service]?.config);
     // The same image as before keeps its name, and its container.
-    expect(containers.gateway?.Id).toBe(api.gateway);
+    expect(containers.gateway?.Id).toBe(before.gateway);
+    expect(await readFile(kg.path('hooks.log'), 'utf8')).toBe(
+      'pre-upgrade from 1.0.0 to 1.0.1\npost-upgrade from 1.0.0 to 1.0.1\n',
+    );
     expect(await kg.logIn()).toMatchObject({ status: 200 });
   });
 
@@ -159,6 +205,7 @@ describe('without a registry', () => {
     try {
       await kg.ok(['start']);
       expect(await kg.containerIds()).toEqual(before);
+      expect(await readFile(kg.path('hooks.log'), 'utf8')).toMatch(/^pre-start from {2}to $/m);
       await docker('rm', '--force', before.api as string);
       await kg.ok(['start']);
       expect((await kg.containers()).api?.Image).toBe(names.api?.config);
@@ -167,7 +214,7 @@ describe('without a registry', () => {
     }
   });
 
-  test('the same again has nothing to do, and a bundle without an image is refused', async () => {
+  test('the same again has nothing to do, and no runner is left', async () => {
     expect((await kg.ok(['upgrade', '--from', bundle()])).stdout).toContain('1.0.1 is installed');
     expect(await dockerLines('ps', '-aq', '--filter', `name=^${kg.prefix}-runner`)).toEqual([]);
   });
