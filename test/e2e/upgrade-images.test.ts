@@ -108,14 +108,16 @@ test('update brings the image of one service, and changes nothing that runs', as
 });
 
 test('a registry that dies in the middle: tried again, given up, and the old version serves', async () => {
+  const asked = new Set<string>();
   registry.fault = ({ path }) => {
     if (!path.includes('/blobs/')) return null;
-    void registry.close();
-    return 'hang';
+    // The first time it is only asked for, by the checks beforehand.
+    if (asked.size === asked.add(path).size) void registry.close();
+    return null;
   };
   await changesNothing(async () => {
     const result = await kg.run(['upgrade', '--yes', '--no-backup']);
-    expect(result.code).toBe(6);
+    expectCode(result, 6);
     expect(result.stderr).toMatch(/try 5 of 5/);
     expect(result.stderr).toContain('nothing was stopped');
   });
@@ -176,7 +178,7 @@ describe('without a registry', () => {
     await changesNothing(async () => {
       const { code, document } = await kg.json(['upgrade', '--no-backup', '--from', bundle()]);
       expect([code, document.error.code]).toEqual([3, 'HOOK_FAILED']);
-      expect(document.error.details).toContain('not on a Monday');
+      expect(document.error.message).toBe('hooks/pre-upgrade failed with exit code 1: not on a Monday');
     });
     const note = '#!/bin/sh\necho "$KG_HOOK from $KG_FROM_VERSION to $KG_TO_VERSION" >>hooks.log\n';
     for (const name of ['pre-upgrade', 'post-upgrade', 'pre-start'])
