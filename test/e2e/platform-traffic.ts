@@ -3,7 +3,7 @@ import type { Installation } from './installation.ts';
 import { startTraffic, type TrafficReport } from './traffic.ts';
 
 export interface PlatformTraffic {
-  /** What happened, and every concept whose storing was acknowledged. */
+  /** What happened, and the concepts whose storing was acknowledged. */
   stop(): Promise<TrafficReport & { acknowledged: string[] }>;
 }
 
@@ -30,7 +30,8 @@ export async function startPlatformTraffic(kg: Installation, perSecond = 50): Pr
       case 0:
         return call(`${api}/site`);
       case 1: {
-        const concept = `${name} ${index}`;
+        // Not a new one each time: finding one by its name takes longer the more there are.
+        const concept = `${name} ${index % 60}`;
         const response = await call(`${api}/concepts`, { name: concept, description: DESCRIPTION });
         if (response.ok) acknowledged.push(concept);
         return response;
@@ -73,8 +74,8 @@ function send(url: string, agent: Agent, token: string, body?: object): Promise<
 /** One line for whoever runs the tests. */
 export function trafficLine(
   what: string,
-  { requests, failed, held, silenceMs, latencyMs }: TrafficReport,
+  { requests, statuses, failed, held, silenceMs, latencyMs }: TrafficReport,
 ): string {
   const { p50, p99, max } = latencyMs;
-  return `${what}: ${requests} requests, ${failed} failed, ${held} held for more than 1 s; p50 ${p50} ms, p99 ${p99} ms, max ${max} ms; longest silence ${silenceMs} ms\n`;
+  return `${what}: ${requests} requests ${JSON.stringify(statuses)}, ${failed} failed, ${held} held for more than 1 s; p50 ${p50} ms, p99 ${p99} ms, max ${max} ms; longest silence ${silenceMs} ms\n`;
 }

@@ -156,9 +156,10 @@ async function imagesNow(
 ): Promise<{ references: Record<string, string>; ids: Record<string, string> }> {
   const references: Record<string, string> = {};
   const ids: Record<string, string> = {};
-  for (const { name, update, oneShot, containers } of services) {
+  for (const { name, update, oneShot, optional, containers } of services) {
     const [container] = containers;
-    if (update !== 'managed' || oneShot || !container) continue;
+    // The console may run another image than the operator, whose image it is to be.
+    if (update !== 'managed' || oneShot || optional || !container) continue;
     const key = OPERATOR_SERVICES.includes(name) ? 'operator' : name;
     const found = await images.find(container.imageId);
     const [repository] = container.image.split(/[@:](?=[^/]*$)/);
