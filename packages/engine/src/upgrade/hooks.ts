@@ -107,7 +107,7 @@ export async function runHook(
   if (hook.startsWith('post-')) return report(`warning: hooks/${hook} ${failure}; what it follows is done`);
   throw new OperatorError('HOOK_FAILED', `hooks/${hook} ${[failure, ...lines.slice(-1)].join(': ')}`, {
     exitCode: EXIT.precondition,
-    details: lines,
+    details: lines.slice(0, -1),
     hint: `a hook that fails stops what it comes before: mend it, or take it away (mv hooks/${hook} hooks/${hook}.off), then run the same command again`,
   });
 }

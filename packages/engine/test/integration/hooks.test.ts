@@ -105,7 +105,11 @@ describe('a hook', () => {
   });
 
   test.each([
-    ['exits with 7', '#!/bin/sh\necho "no, because"\nexit 7\n', 'failed with exit code 7'],
+    [
+      'exits with 7',
+      '#!/bin/sh\necho first\necho "no, because"\nexit 7\n',
+      'failed with exit code 7: no, because',
+    ],
     ['is killed', '#!/bin/sh\nkill -9 $$\n', 'was ended by SIGKILL'],
     [
       'has no interpreter',
@@ -119,7 +123,7 @@ describe('a hook', () => {
       code: 'HOOK_FAILED',
       exitCode: 3,
       message: expect.stringContaining(why),
-      details: script.includes('because') ? ['no, because'] : [],
+      details: script.includes('because') ? ['first'] : [],
     });
     expect((await run('post-backup')).at(-1)).toMatch(
       /^warning: hooks\/post-backup .*; what it follows is done$/,
@@ -170,7 +174,7 @@ describe('a hook', () => {
     const entries = upgrade('1.0.0', '1.1.0');
     await expect(run('pre-upgrade', { entries })).rejects.toMatchObject({
       code: 'HOOK_FAILED',
-      details: ['upgrades are not allowed now: touch upgrades-allowed'],
+      message: expect.stringContaining('upgrades are not allowed now: touch upgrades-allowed'),
     });
     await writeFile(join(root, 'upgrades-allowed'), '');
     expect(await run('pre-upgrade', { entries })).toEqual(['noted in upgrades.log']);
