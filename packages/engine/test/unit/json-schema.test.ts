@@ -43,9 +43,7 @@ describe('the JSON schemas describe what is printed', () => {
       plans.push(planCopies({ id: 'b', copyTo: ['elsewhere'], prune: true }));
     }
     for (const plan of plans) expect(complaints(validate, plan)).toEqual([]);
-    expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(
-      new Set(STEP_KINDS),
-    );
+    expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(new Set(STEP_KINDS));
     expect(complaints(validate, { ...plans[0], steps: [{ kind: 'drop-everything' }] })).not.toEqual([]);
   });
 
