@@ -80,6 +80,7 @@ describe('docker compose by hand, with the variables of ./operator.sh env', () =
       migrate: ['POSTGRES_PASSWORD'],
       api: ['ENCRYPTION_KEY', 'OAUTH_SIGNING_KEY', 'POSTGRES_PASSWORD'],
       operator: [],
+      console: [],
       web: [],
       gateway: [],
     });

@@ -287,6 +287,7 @@ describe('every secret of a running platform is rotated, one after the other', (
       garage: ['GARAGE_ADMIN_TOKEN', 'GARAGE_RPC_SECRET'],
       api: ['ENCRYPTION_KEY', 'OAUTH_SIGNING_KEY', 'POSTGRES_PASSWORD'],
       operator: [],
+      console: [],
       web: [],
       gateway: [],
     });

@@ -37,7 +37,13 @@ describe('the sequence of the decision record, command by command', () => {
 
   test('start --infra-only: infrastructure and schema, no application', async () => {
     await kg.ok(['start', '--infra-only']);
-    expect(Object.keys(await kg.containers()).sort()).toEqual(['garage', 'gateway', 'operator', 'postgres']);
+    expect(Object.keys(await kg.containers()).sort()).toEqual([
+      'console',
+      'garage',
+      'gateway',
+      'operator',
+      'postgres',
+    ]);
     expect(await layers()).toEqual({ secrets: true, schema: true, configuration: false, application: false });
     const { document } = await kg.json<StatusData>(['status']);
     expect(document.data.next).toEqual(MISSING.map((line) => line.replace(/^.*: /, '')));

@@ -88,7 +88,7 @@ describe('./operator.sh up, from an empty directory to a running platform', () =
       ['application', true],
     ]);
     expect(services.map(({ name }) => name).sort()).toEqual(
-      ['api', 'garage', 'gateway', 'operator', 'postgres', 'web'].sort(),
+      ['api', 'console', 'garage', 'gateway', 'operator', 'postgres', 'web'].sort(),
     );
     for (const service of services) {
       expect(service).toMatchObject({ state: 'running', digest: expect.stringMatching(/^[0-9a-f]{12}$/) });
@@ -206,6 +206,7 @@ describe('./operator.sh up, from an empty directory to a running platform', () =
       garage: ['GARAGE_ADMIN_TOKEN', 'GARAGE_RPC_SECRET'],
       api: ['ENCRYPTION_KEY', 'OAUTH_SIGNING_KEY', 'POSTGRES_PASSWORD'],
       operator: [],
+      console: [],
       web: [],
       gateway: [],
     });

@@ -280,4 +280,35 @@ describe.each(SHELLS)('the engine under %s', (_name, shell) => {
       undefined,
     ]);
   });
+
+  describe('an upgrade', () => {
+    const calls = () => execs().map(({ argv }) => exec(argv).args);
+
+    test('is shown on by the operator that replaced the one it was begun in', async () => {
+      install.given('operator', 'running');
+      install.given(
+        'engine',
+        'case $* in *--attach*) exit 9 ;; *) echo new >"$FAKE_DOCKER/operator-id"; exit 137 ;; esac',
+      );
+      for (const command of ['upgrade', 'rollback']) {
+        install.given('operator-id', 'old');
+        install.forgetCalls();
+        expect((await install.run([command, '--json', '--yes'])).code).toBe(9);
+        expect(calls()).toEqual([
+          [command, '--json', '--yes'],
+          [command, '--attach', '--json'],
+        ]);
+      }
+    });
+
+    test('that ends by itself is not asked for again', async () => {
+      install.given('operator', 'running');
+      for (const code of [0, 1, 3, 9, 130]) {
+        install.given('engine', `exit ${code}`);
+        install.forgetCalls();
+        expect((await install.run(['upgrade'])).code).toBe(code);
+        expect(calls()).toEqual([['upgrade']]);
+      }
+    });
+  });
 });

@@ -54,6 +54,9 @@ case $* in
       paused) echo "Error response from daemon: Container $name is paused, unpause the container before exec" >&2; exit 1 ;;
     esac
     if [ -e engine ]; then exec sh engine "$@"; fi ;;
+  'container inspect'*.Id*) # the id; `engine` scripts write another one when they are replaced
+    [ -n "$state" ] || exit 1
+    cat operator-id 2>/dev/null || echo 0123abc ;;
   'container inspect'*)
     [ -n "$state" ] || { echo 'Error response from daemon: No such container' >&2; exit 1; }
     case $state in stopped*) echo false ;; *) echo true ;; esac ;;

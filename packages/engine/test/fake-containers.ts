@@ -80,6 +80,7 @@ export function fakeContainers(now: () => number, behaviourOf: (image: string) =
       );
     },
     diskIn: async () => null,
+    volumesOf: async () => [],
     async inspectContainer(id) {
       const found = all.get(id);
       return found ? structuredClone(seen(found)) : null;

@@ -9,7 +9,7 @@ import type { ReleaseManifest } from '../src/release/manifest.ts';
 import { isSchemaAccepted } from '../src/release/schema.ts';
 import type { RunContext } from '../src/run/context.ts';
 import { handOver } from '../src/upgrade/operator.ts';
-import { type ReleasePins, readPins } from '../src/upgrade/pins.ts';
+import { pinnedAs, type ReleasePins, readPins } from '../src/upgrade/pins.ts';
 import { pin, pinImages, recordRelease } from '../src/upgrade/record.ts';
 import { runChange } from '../src/upgrade/run-change.ts';
 import { container, declared, runningPlatform } from './observed.ts';
@@ -67,7 +67,7 @@ export class FakePlatform {
     platform.databases.set('kg', { head: manifest.schema.head, rows: ['a'] });
     for (const { name, oneShot } of declared) {
       if (oneShot) continue;
-      platform.containers.set(name, { images: [first.images[name] ?? name], up: true });
+      platform.containers.set(name, { images: [first.images[pinnedAs(name)] ?? name], up: true });
     }
     await writeFile(join(root, '.operator.conf'), '');
     return platform;
@@ -101,6 +101,7 @@ export class FakePlatform {
           await new Promise((resolve) => setImmediate(resolve));
         },
       },
+      images: { find: async () => null },
       compose: { declaredServices: async () => declared },
       serviceMemo: { recall: async () => null, renew: async () => undefined },
       runtime: { listContainers: async () => this.#observed() },
@@ -223,7 +224,10 @@ async function upFromPins(platform: FakePlatform, services: string[]): Promise<v
   const pins = await readPins(platform.state);
   for (const service of services) {
     const before = platform.containers.get(service)?.images ?? [];
-    platform.containers.set(service, { images: [pins?.images[service] ?? (before[0] as string)], up: true });
+    platform.containers.set(service, {
+      images: [pins?.images[pinnedAs(service)] ?? (before[0] as string)],
+      up: true,
+    });
   }
 }
 
@@ -249,7 +253,7 @@ const HALVES: Halves = {
   'hand-over': (_platform, step, context) => [() => handOver(step, context)],
   'replace-operator': (platform, { version, image }, context) => [
     () => pin(context.settings.stateDirectory, version, { operator: image }),
-    () => upFromPins(platform, ['operator']),
+    () => upFromPins(platform, ['operator', 'console']),
   ],
   'compose-stop': (platform, { services }) => {
     const [first, rest] = pair(services);

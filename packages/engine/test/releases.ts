@@ -6,7 +6,7 @@ import type { ListedRelease, YankedRelease } from '../src/release/channels.ts';
 import { CHANNELS, releaseName, signatureName } from '../src/release/document.ts';
 import type { TrustedKeys } from '../src/release/keys.ts';
 import { parseRelease } from '../src/release/manifest.ts';
-import { parseSecretKey, type SecretKey, signBytes } from '../src/release/minisign.ts';
+import { formatPublicKey, parseSecretKey, type SecretKey, signBytes } from '../src/release/minisign.ts';
 
 /** A new key, as the text of a file that `minisign -G -W` would have written. It lives as long as the test. */
 export function newSecretKeyFile(): string {
@@ -25,11 +25,7 @@ export function newSecretKeyFile(): string {
   return `untrusted comment: a key of a test\n${bytes.toString('base64')}\n`;
 }
 
-/** Base64 of a public key, as it stands in a `.pub` file. */
-export function formatPublicKey({ id, key }: Pick<SecretKey, 'id' | 'key'>): string {
-  const raw = key.export({ format: 'der', type: 'spki' }).subarray(-32);
-  return Buffer.concat([Buffer.from('Ed'), Buffer.from(id, 'hex').reverse(), raw]).toString('base64');
-}
+export { formatPublicKey };
 
 export function newKey(): SecretKey {
   return parseSecretKey(newSecretKeyFile());

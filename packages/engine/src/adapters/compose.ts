@@ -9,6 +9,8 @@ import { PINS } from '../upgrade/pins.ts';
 
 /** `docker compose` under the project, files and settings that operator.sh resolved into COMPOSE_* variables. */
 export interface Compose {
+  /** Such as `2.24.4`. */
+  version(): Promise<string>;
   /** The services that the compose files declare, in their order. */
   declaredServices(): Promise<DeclaredService[]>;
   up(services: string[]): Promise<void>;
@@ -23,6 +25,7 @@ export interface Compose {
 
 /** Builders of argv, without the leading `docker`. */
 export const composeArgv = {
+  version: () => ['compose', 'version', '--short'],
   // Not interpolated: the answer would hold every secret of .env.
   config: () => ['compose', 'config', '--no-interpolate', '--format', 'json'],
   // Images are built or pulled by the shim on the host, where build contexts and registry credentials are.
@@ -68,6 +71,7 @@ export const composeArgv = {
 export function dockerCompose(stateDirectory: string): Compose {
   const compose = (argv: string[]) => docker(argv, withPins(stateDirectory));
   return {
+    version: async () => (await docker(composeArgv.version(), process.env)).trim().replace(/^v/, ''),
     declaredServices: async () => parseDeclaredServices(await compose(composeArgv.config())),
     up: async (services) => void (await compose(composeArgv.up(services))),
     stop: async (services) => void (await compose(composeArgv.stop(services))),
@@ -112,7 +116,13 @@ export function parseDeclaredServices(json: string): DeclaredService[] {
         },
       );
     }
-    return { name, layer, update, oneShot: restart === 'no' };
+    return {
+      name,
+      layer,
+      update,
+      oneShot: restart === 'no',
+      optional: labels['kg-operator.optional'] === 'true',
+    };
   });
 }
 

@@ -11,6 +11,8 @@ export interface ContainerRuntime {
   listContainers(project: string): Promise<ContainerObservation[]>;
   /** The disk that a path inside a running container is on, by its own `df`; null where that gives no answer. */
   diskIn(container: string, path: string): Promise<Disk | null>;
+  /** Names of the volumes that a container uses. */
+  volumesOf(container: string): Promise<string[]>;
   /** Null: there is no such container any more. */
   inspectContainer(id: string): Promise<ContainerDetails | null>;
   startContainer(id: string): Promise<void>;
@@ -58,6 +60,14 @@ export function dockerRuntime(docker = new Docker()): ContainerRuntime {
         });
       }
     },
+    async volumesOf(container) {
+      try {
+        const { Mounts } = await docker.getContainer(container).inspect();
+        return Mounts.flatMap(({ Type, Name }) => (Type === 'volume' && Name ? [Name] : [])).sort();
+      } catch (error) {
+        throw refused('look at', container, error);
+      }
+    },
     async diskIn(container, path) {
       try {
         const exec = await docker
@@ -73,7 +83,7 @@ export function dockerRuntime(docker = new Docker()): ContainerRuntime {
   };
 }
 
-type Actions = Omit<ContainerRuntime, 'listContainers' | 'diskIn'>;
+type Actions = Omit<ContainerRuntime, 'listContainers' | 'diskIn' | 'volumesOf'>;
 
 function containerActions(docker: Docker): Actions {
   return {

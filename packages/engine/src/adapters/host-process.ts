@@ -14,6 +14,7 @@ export interface RunningProcess {
 /** `kg-operator dev` seen as what `status` knows: one service of the application layer, with a container if it runs. */
 export function hostRuntime(find: () => Promise<RunningProcess | null>): ContainerRuntime {
   return {
+    volumesOf: async () => [],
     async listContainers() {
       const found = await find();
       if (!found) return [];
@@ -44,8 +45,9 @@ export function hostRuntime(find: () => Promise<RunningProcess | null>): Contain
 /** Compose where there is none: it declares the one service, and starts and stops nothing. */
 export function noCompose(): Compose {
   return {
+    version: refuse,
     declaredServices: async () => [
-      { name: SERVICE, layer: 'application', update: 'managed', oneShot: false },
+      { name: SERVICE, layer: 'application', update: 'managed', oneShot: false, optional: false },
     ],
     up: refuse,
     stop: refuse,

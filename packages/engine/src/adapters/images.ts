@@ -56,6 +56,7 @@ export interface ImageStore {
   remove(id: string): Promise<boolean>;
 }
 
+const ASK_MS = 30_000;
 const STALL_MS = 60_000;
 const UNPACKING_STALL_MS = 10 * STALL_MS;
 
@@ -99,10 +100,13 @@ export function dockerImages(docker = new Docker(), { stallMs = STALL_MS } = {})
       }));
     },
     async ask(reference, signal) {
+      const timeout = AbortSignal.timeout(ASK_MS);
       try {
-        await docker.getImage(reference).distribution({ abortSignal: signal } as object);
+        const abortSignal = AbortSignal.any([signal, timeout]);
+        await docker.getImage(reference).distribution({ abortSignal } as object);
       } catch (error) {
-        throw signal.aborted ? interrupted() : registryError(reference, error);
+        if (signal.aborted) throw interrupted();
+        throw timeout.aborted ? stalled(reference, ASK_MS / 1000) : registryError(reference, error);
       }
     },
     async pull(reference, report, signal) {

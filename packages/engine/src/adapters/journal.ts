@@ -58,8 +58,8 @@ export type JournalEntry = JournalEvent & { at: string };
 
 export interface Journal {
   append(entry: JournalEvent): Promise<void>;
-  /** All entries, oldest first; none where there is no journal. A last line that was cut off is passed over. */
-  read(): Promise<JournalEntry[]>;
+  /** All entries, or those of lines that are wanted, oldest first; none where there is no journal. A last line that was cut off is passed over. */
+  read(wanted?: (line: string) => boolean): Promise<JournalEntry[]>;
 }
 
 /** Appends to `journal.jsonl` in the state directory and flushes each line to disk. */
@@ -78,17 +78,17 @@ export function fileJournal(stateDirectory: string): Journal {
         await file.close();
       }
     },
-    async read() {
-      return parseJournal(await readIfThere(path));
+    async read(wanted) {
+      return parseJournal(await readIfThere(path), wanted);
     },
   };
 }
 
 /** Lines that are no JSON were cut off by a power loss: what they would have said did not happen. */
-export function parseJournal(text: string): JournalEntry[] {
+export function parseJournal(text: string, wanted = (_line: string) => true): JournalEntry[] {
   const entries: JournalEntry[] = [];
   for (const line of text.split('\n')) {
-    if (line === '') continue;
+    if (line === '' || !wanted(line)) continue;
     try {
       entries.push(JSON.parse(line) as JournalEntry);
     } catch {

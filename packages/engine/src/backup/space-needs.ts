@@ -13,22 +13,29 @@ const SERVER = "PostgreSQL's volume";
 /** Before a backup is made; any other plan needs none. @throws OperatorError DISK_FULL */
 export async function assertBackupSpace(context: RunContext, { steps }: Plan): Promise<void> {
   if (!steps.some(({ kind }) => kind === 'write-backup')) return;
+  const { bundle, trial } = await backupNeeds(context);
+  const shortage = shortageOf(
+    steps.some(({ kind }) => kind === 'verify-backup') ? [bundle, trial] : [bundle],
+  );
+  if (shortage) throw shortage;
+}
+
+/** What a backup writes, and the restore that proves it. */
+export async function backupNeeds(context: RunContext): Promise<{ bundle: SpaceNeed; trial: SpaceNeed }> {
   const { databaseBytes, tableBytes } = await databaseSizes(context);
   const folder = backupFolder(context.settings);
   const documents = await documentBytes(context);
   // A trial's documents are files, where the platform is not in containers.
   const isOnDisk = context.settings.mode !== 'containers';
-  const needs: SpaceNeed[] = [
-    {
+  return {
+    bundle: {
       what: 'the backup',
       bytes: Math.round(tableBytes / 2) + documents,
       how: 'half of what the tables take without indexes, and the documents as they are',
       place: folder,
       disk: await diskOfFolder(folder),
     },
-  ];
-  if (steps.some(({ kind }) => kind === 'verify-backup'))
-    needs.push({
+    trial: {
       what: 'the trial restore',
       bytes: loadedBytes(databaseBytes) + (isOnDisk ? documents : 0),
       how: isOnDisk
@@ -36,9 +43,19 @@ export async function assertBackupSpace(context: RunContext, { steps }: Plan): P
         : 'the size of the database and of its write-ahead log',
       // In containers a volume of Docker's, on the same disk.
       ...(await serverDisk(context)),
-    });
-  const shortage = shortageOf(needs);
-  if (shortage) throw shortage;
+    },
+  };
+}
+
+/** So many copies of the database beside it, made file by file. */
+export async function databaseCopyNeeds(context: RunContext, copies: number): Promise<SpaceNeed> {
+  const { databaseBytes } = await databaseSizes(context);
+  return {
+    what: copies === 1 ? 'a copy of the database' : `${copies} copies of the database`,
+    bytes: copies * databaseBytes,
+    how: 'its size: it is kept as it was, to go back to',
+    ...(await serverDisk(context)),
+  };
 }
 
 /** What a restore writes beside the live data. */

@@ -1,6 +1,8 @@
 import type { ConfigItem } from '@kg-operator/config';
 import { type ConfigFinding, isUp, type Observation } from '../model/observation.ts';
 import { count } from '../model/plan.ts';
+import { driftFindings } from './drift.ts';
+import { operationStatus } from './operation.ts';
 
 export interface LayerStatus {
   name: 'secrets' | 'schema' | 'configuration' | 'application';
@@ -15,10 +17,15 @@ export function assessLayers(observed: Observation): LayerStatus[] {
   return [secrets(observed), schema(observed), configuration(observed), application(observed)];
 }
 
-/** What to do next: the commands of the lowest layer that is not ok; none when all are. */
+/**
+ * What to do next: the commands of an upgrade or rollback that is open, which the others have to wait for; otherwise those of the lowest
+ * layer that is not ok, or what brings back the images that were installed; none when all is as it should be.
+ */
 export function nextCommands(observed: Observation, layers = assessLayers(observed)): string[] {
+  const operation = operationStatus(observed.change);
+  if (operation) return operation.next;
   const lowest = layers.find(({ ok }) => !ok);
-  if (!lowest) return [];
+  if (!lowest) return [...new Set(driftFindings(observed).map(({ fix }) => fix))];
   if (lowest.name === 'configuration')
     return [
       ...missingItems(observed).map(({ command }) => command),
@@ -66,7 +73,7 @@ function secrets({ database, encryptionKeyId, rotation }: Observation): LayerSta
 function schema({ database, services }: Observation): LayerStatus {
   if (!database.reachable) {
     const down = services
-      .filter((service) => service.layer === 'infrastructure' && !isUp(service))
+      .filter((service) => service.layer === 'infrastructure' && !service.optional && !isUp(service))
       .map(({ name }) => name);
     const summary =
       down.length > 0 ? `not readable: ${down.join(', ')} not up` : `not readable: ${database.reason}`;
@@ -95,7 +102,7 @@ function configuration(observed: Observation): LayerStatus {
 }
 
 function application({ services }: Observation): LayerStatus {
-  const own = services.filter(({ layer }) => layer === 'application');
+  const own = services.filter(({ layer, optional }) => layer === 'application' && !optional);
   const down = own.filter((service) => !isUp(service)).map(({ name }) => name);
   if (down.length === 0)
     return { name: 'application', ok: true, summary: `${own.map(({ name }) => name).join(', ')} up` };

@@ -1,7 +1,9 @@
 import type { ConfigItem } from '@kg-operator/config';
-import type { Observation, ServiceObservation } from '../model/observation.ts';
+import type { ConfigFinding, Observation, ServiceObservation } from '../model/observation.ts';
 import type { BackupStatus } from './backup.ts';
+import { driftFindings, driftOf } from './drift.ts';
 import { assessLayers, type LayerStatus, nextCommands } from './layers.ts';
+import { type OperationStatus, operationStatus } from './operation.ts';
 
 interface ServiceStatus {
   name: string;
@@ -13,18 +15,24 @@ interface ServiceStatus {
   version: string | null;
   /** The first 12 hexadecimal digits of the image's SHA-256. */
   digest: string | null;
+  /** The image that it runs instead of the one that was installed by an upgrade; null: that one, or there was no upgrade. */
+  drift: string | null;
 }
 
 export interface StatusReport {
   project: string;
   engine: string;
+  /** All layers are as they should be, what runs is what was installed, and no upgrade or rollback is interrupted or failed. */
   ok: boolean;
   url: string;
+  operation: OperationStatus | null;
   layers: LayerStatus[];
   configuration: ConfigItem[];
   services: ServiceStatus[];
   /** It makes no layer less ready. */
   backup: BackupStatus;
+  /** What is not as it was installed. */
+  findings: ConfigFinding[];
   next: string[];
 }
 
@@ -36,22 +44,34 @@ export function reportOf(
   url: string,
 ): StatusReport {
   const layers = assessLayers(observed);
+  const operation = operationStatus(observed.change);
+  const findings = driftFindings(observed);
   return {
     project: observed.project,
     engine,
-    ok: layers.every(({ ok }) => ok),
+    ok:
+      layers.every(({ ok }) => ok) &&
+      findings.length === 0 &&
+      (operation === null || operation.state === 'running'),
     url,
+    operation,
     layers,
     configuration: observed.database.reachable ? (observed.database.config?.items ?? []) : [],
     services: observed.services
       .filter(({ oneShot, containers }) => !oneShot || containers.length > 0)
-      .map(serviceStatus),
+      .map((service) => ({ ...serviceStatus(service), drift: driftOf(service, observed.pins) })),
     backup,
+    findings,
     next: nextCommands(observed, layers),
   };
 }
 
-function serviceStatus({ name, layer, update, containers }: ServiceObservation): ServiceStatus {
+function serviceStatus({
+  name,
+  layer,
+  update,
+  containers,
+}: ServiceObservation): Omit<ServiceStatus, 'drift'> {
   const same = (pick: (container: (typeof containers)[number]) => string): string => {
     const values = new Set(containers.map(pick));
     return values.size > 1 ? 'mixed' : ([...values][0] ?? '');

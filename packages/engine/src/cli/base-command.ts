@@ -92,8 +92,15 @@ export abstract class OperatorCommand extends Command {
     );
   }
 
-  /** Runs a plan with its steps shown on stderr. */
-  protected async runPlan(plan: Plan): Promise<void> {
+  /** For what must not be changed while an upgrade or rollback is half done. @throws OperatorError LOCKED, OPERATION_UNFINISHED */
+  protected async requireNoUnfinishedChange(): Promise<void> {
+    const { requireNoUnfinishedChange } = await import('../run/unfinished-change.ts');
+    await requireNoUnfinishedChange(this.context);
+  }
+
+  /** Runs a plan with its steps shown on stderr. `beside`: also where an upgrade or rollback is half done. */
+  protected async runPlan(plan: Plan, { beside = false } = {}): Promise<void> {
+    if (!beside) await this.requireNoUnfinishedChange();
     await runPlan(plan, this.context, `${this.config.bin} ${this.commandName()}`, await this.renderer());
   }
 

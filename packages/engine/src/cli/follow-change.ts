@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { followRun, type RunEvent } from '../history/follow.ts';
-import { type Run, runsOf } from '../history/runs.ts';
+import { nextStep, type Run, runsOf } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
@@ -10,7 +10,7 @@ import type { Render } from '../run/run-plan.ts';
 const HAND_OVER_MS = 5000;
 
 /**
- * Shows an upgrade or rollback that a runner is at, from its first step, and what undoes it if it fails. Nothing depends on being watched.
+ * Shows an upgrade or rollback that a runner is at, from the first step that is not done, and what undoes it if it fails. Nothing depends on being watched.
  * @returns the run, and the one that undid it
  * @throws OperatorError CHANGE_INTERRUPTED where the runner is gone and the run has no end
  */
@@ -20,13 +20,18 @@ export async function followChange(
   render: Render,
   say: (text: string) => void,
 ): Promise<{ run: Run; undoneBy: Run | null }> {
-  const run = await watch(context, await findRun(context, id), render);
+  const run = await watch(context, await findRun(context, id), render, say);
   if (run.followedBy === null || run.outcome !== 'failed') return { run, undoneBy: null };
   say(`${run.error?.message ?? 'It failed'}\nGoing back:`);
-  return { run, undoneBy: await watch(context, await findRun(context, run.followedBy), render) };
+  return { run, undoneBy: await watch(context, await findRun(context, run.followedBy), render, say) };
 }
 
-async function watch(context: RunContext, run: Run, render: Render): Promise<Run> {
+async function watch(
+  context: RunContext,
+  run: Run,
+  render: Render,
+  say: (text: string) => void,
+): Promise<Run> {
   const ends = run.steps.map(() => Promise.withResolvers<void>());
   const reports: ((line: string) => void)[] = [];
   // What fails is told by whoever renders; a step that nobody waits for yet must not end the process.
@@ -52,15 +57,13 @@ async function watch(context: RunContext, run: Run, render: Render): Promise<Run
     if (event.event === 'run-failed') for (const { reject } of ends) reject(new StepFailed());
   }
 
-  const plan: Plan = {
-    goal: run.goal,
-    steps: run.steps.map(({ step }) => step),
-    warnings: [],
-    destructive: false,
-  };
+  const done = nextStep(run);
+  if (done > 0) say(`${run.goal}: ${done} of ${run.steps.length} steps are done`);
+  const steps = run.steps.slice(done).map(({ step }) => step);
+  const plan: Plan = { goal: run.goal, steps, warnings: [], destructive: false };
   try {
     await render(plan, (step, report) => {
-      const index = plan.steps.indexOf(step);
+      const index = done + steps.indexOf(step);
       reports[index] = report;
       return (ends[index] as PromiseWithResolvers<void>).promise;
     });

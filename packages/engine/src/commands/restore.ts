@@ -105,6 +105,7 @@ export default class Restore extends OperatorCommand {
         exitCode: EXIT.usage,
         hint: 'give a file, an id of ./operator.sh backup list, latest, or --previous',
       });
+    if (!flags['dry-run']) await this.requireNoUnfinishedChange();
     await takeKeys(this.context, flags);
     try {
       const result = await this.#restore(args.backup, flags);

@@ -29,11 +29,16 @@ export default class Rollback extends ChangeCommand {
       helpValue: 'NAME',
     }),
     'dry-run': Flags.boolean({ description: 'show the plan, and change nothing' }),
+    attach: Flags.boolean({
+      description: 'show the rollback that is under way, or how the last one ended',
+      exclusive: ['to', 'backup', 'confirm', 'dry-run'],
+    }),
   };
 
   async run(): Promise<ChangeResult> {
     const { flags } = await this.parse(Rollback);
     this.requireReleases();
+    if (flags.attach) return await this.watch((await this.lastChange()).id);
     const open = await this.openChange();
     if (open?.running) return await this.watch(open.run.id);
     if (open?.run.change?.kind === 'rollback' && open.run.change.undoes === null && !flags.to) {

@@ -45,6 +45,7 @@ export default class Rotate extends ConfigCommand {
     this.requireContainers();
     const secret = args.secret as RotatedSecret;
     refuseOwnEnvironment(secret);
+    await this.requireNoUnfinishedChange();
     if (flags.check) {
       await this.#locked(async () => {
         await this.database();

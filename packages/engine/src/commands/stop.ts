@@ -37,7 +37,7 @@ export default class Stop extends OperatorCommand {
       this.answer(showPlan(plan));
       return { plan, stopped: false };
     }
-    await this.runPlan(plan);
+    await this.runPlan(plan, { beside: true });
     const left = planStop(await observe(this.context), goal).steps;
     if (left.length > 0) {
       throw new OperatorError(

@@ -58,6 +58,7 @@ export default class Up extends OperatorCommand {
   async run(): Promise<UpResult> {
     const { flags } = await this.parse(Up);
     this.requireContainers();
+    await this.requireNoUnfinishedChange();
     if (flags.restore === undefined) return this.#ended(await this.#configure(flags), null);
     const host = {
       context: this.context,

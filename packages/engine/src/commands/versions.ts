@@ -4,6 +4,7 @@ import { table } from '../cli/table.ts';
 import type { Observation } from '../model/observation.ts';
 import type { AvailableReport } from '../release/available.ts';
 import { observe } from '../run/observe.ts';
+import { type InstalledRelease, readInstalled } from '../upgrade/record.ts';
 
 interface VersionRow {
   service: string;
@@ -18,6 +19,8 @@ interface VersionsReport {
   node: string;
   schema: string | null;
   services: VersionRow[];
+  /** What an upgrade or rollback recorded last; null: there was none yet. */
+  installed: InstalledRelease | null;
   available?: AvailableReport;
 }
 
@@ -69,7 +72,13 @@ export default class Versions extends OperatorCommand {
         ]),
       ),
     );
-    const report = { engine: this.config.version, node: process.versions.node, schema, services: rows };
+    const report = {
+      engine: this.config.version,
+      node: process.versions.node,
+      schema,
+      services: rows,
+      installed: await readInstalled(this.context.settings.stateDirectory),
+    };
     if (!flags.available && !flags.refresh && flags.from === undefined) return report;
     return { ...report, available: await this.#available(observed, schema, flags) };
   }

@@ -1,5 +1,4 @@
-import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { newLines, parseLine } from './lines.ts';
 
@@ -28,7 +27,7 @@ export function runLogPath(stateDirectory: string, id: string): string {
   return join(stateDirectory, RUNS, `${id}.jsonl`);
 }
 
-/** The file is made by the first line; lines of another process that went before stay. It is not flushed: after a power loss lines may lack. */
+/** The file is made by the first line, which removes all but the newest 50; lines of another process that went before stay. It is not flushed: after a power loss lines may lack. */
 export function openRunLog(stateDirectory: string, id: string): RunLog {
   let file: number | null = null;
   let size = 0;
@@ -37,6 +36,7 @@ export function openRunLog(stateDirectory: string, id: string): RunLog {
     mkdirSync(join(stateDirectory, RUNS), { recursive: true, mode: 0o700 });
     const opened = openSync(runLogPath(stateDirectory, id), 'a', 0o600);
     size = fstatSync(opened).size;
+    if (size === 0) removeOldRunLogs(stateDirectory);
     mayBeCut = size > 0;
     return opened;
   };
@@ -65,23 +65,12 @@ export async function readRunLog(stateDirectory: string, id: string): Promise<Ru
   return lines.flatMap((line) => parseLine<RunLine>(line) ?? []);
 }
 
-/** Removes all but the newest logs; for the beginning of a run. */
-export async function removeOldRunLogs(stateDirectory: string, keep = KEPT_LOGS): Promise<void> {
+/** Removes all but the newest logs. */
+function removeOldRunLogs(stateDirectory: string): void {
   const folder = join(stateDirectory, RUNS);
-  const names = (await namesIn(folder)).filter((name) => name.endsWith('.jsonl'));
-  if (names.length <= keep) return;
-  const aged = await Promise.all(
-    names.map(async (name) => ({ name, at: (await stat(join(folder, name))).mtimeMs })),
-  );
-  for (const { name } of aged.toSorted((a, b) => b.at - a.at).slice(keep))
-    await rm(join(folder, name), { force: true });
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const names = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
+  if (names.length <= KEPT_LOGS) return;
+  const aged = names.map((name) => ({ name, at: statSync(join(folder, name)).mtimeMs }));
+  for (const { name } of aged.toSorted((a, b) => b.at - a.at).slice(KEPT_LOGS))
+    rmSync(join(folder, name), { force: true });
 }

@@ -1,4 +1,5 @@
 import type { ConfigState } from '@kg-operator/config';
+import type { Run } from '../history/runs.ts';
 import type { RotatedSecret } from './rotation.ts';
 
 export const LAYERS = ['infrastructure', 'schema', 'application'] as const;
@@ -14,6 +15,8 @@ export interface DeclaredService {
   update: UpdatePolicy;
   /** A job that ends (restart policy `no`): it is not brought up or waited for. */
   oneShot: boolean;
+  /** Label `kg-operator.optional`: it is brought up, but nothing waits for it or fails without it. */
+  optional: boolean;
 }
 
 /** A container as Docker reports it. */
@@ -62,6 +65,21 @@ export type DatabaseObservation =
   | { reachable: false; reason: string }
   | { reachable: true; schema: SchemaObservation; config: ConfigObservation | null };
 
+/** An upgrade or rollback about which something is still open. */
+export interface ChangeObservation {
+  run: Run;
+  /** A runner is at it. */
+  running: boolean;
+}
+
+/** The image that a service is to run. */
+export interface PinObservation {
+  /** `NAME@sha256:…`, or the id of an image that came in a bundle. */
+  image: string;
+  /** Id of that image here; null: it is not here, or nothing runs that had to be compared with it. */
+  id: string | null;
+}
+
 /** Everything that can be seen. Planners decide from this and nothing else. */
 export interface Observation {
   project: string;
@@ -71,6 +89,10 @@ export interface Observation {
   rotation?: RotatedSecret | 'unknown' | null;
   /** Id of the `ENCRYPTION_KEY` in force, if there is one. */
   encryptionKeyId: string | null;
+  /** Null: none. */
+  change?: ChangeObservation | null;
+  /** By service; null: nothing was ever upgraded, and nothing is pinned. */
+  pins?: Record<string, PinObservation> | null;
 }
 
 /** Whether a service is there and serving: running, and healthy if it says so. */

@@ -33,7 +33,10 @@ export function planRollback(observed: Observation, goal: RollbackGoal): Plan {
   );
   const names = (layer: string) => managed.filter((one) => one.layer === layer).map(({ name }) => name);
   const application = names('application');
-  const edge = names('infrastructure').filter((name) => to.images[name] !== from.images[name]);
+  // What was never pinned was never replaced.
+  const edge = names('infrastructure').filter(
+    (name) => from.images[name] !== undefined && to.images[name] !== from.images[name],
+  );
   const images = Object.fromEntries(
     [...edge, ...application].map((name) => [name, to.images[name] as string]),
   );

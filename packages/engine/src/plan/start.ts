@@ -40,11 +40,12 @@ export function planStart(observed: Observation, goal: StartGoal): Plan {
 }
 
 function bringUp(observed: Observation, layer: Layer, timeoutSeconds: number): Step[] {
-  const services = startable(observed.services, layer).map(({ name }) => name);
-  if (services.length === 0) return [];
+  const services = startable(observed.services, layer);
+  const needed = services.filter(({ optional }) => !optional);
+  if (needed.length === 0) return [];
   return [
-    { kind: 'compose-up', services },
-    { kind: 'wait-healthy', services, timeoutSeconds },
+    { kind: 'compose-up', services: services.map(({ name }) => name) },
+    { kind: 'wait-healthy', services: needed.map(({ name }) => name), timeoutSeconds },
   ];
 }
 
@@ -80,5 +81,7 @@ export function notUp(observed: Observation, goal: StartGoal): ServiceObservatio
     ...(goal.infrastructure ? (['infrastructure'] as const) : []),
     ...(goal.application ? (['application'] as const) : []),
   ];
-  return layers.flatMap((layer) => startable(observed.services, layer)).filter((service) => !isUp(service));
+  return layers
+    .flatMap((layer) => startable(observed.services, layer))
+    .filter((service) => !service.optional && !isUp(service));
 }

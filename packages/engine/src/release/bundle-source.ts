@@ -25,6 +25,10 @@ export interface BundleSource extends ReleaseSource {
   openImages(): Promise<Readable>;
 }
 
+export function isBundle(source: ReleaseSource): source is BundleSource {
+  return 'openImages' in source;
+}
+
 /**
  * An air-gap bundle: a plain tar with the names of every source, and `images.tar` after them. The small members are read once and kept;
  * nothing else is unpacked, and nothing is written to the disk.

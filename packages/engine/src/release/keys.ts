@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
-import { FormatError, type PublicKey, parsePublicKey } from './minisign.ts';
+import { FormatError, formatPublicKey, type PublicKey, parsePublicKey } from './minisign.ts';
 
 /**
  * The public keys that releases are signed with, as lines of minisign's `.pub` files. To rotate: add the new one here, publish releases
@@ -46,6 +46,17 @@ export function parseTrustedKeys(text: string, name: string): TrustedKeys {
   }
   if (keys.trusted.length === 0) throw unusable(name, 'there is no public key in it');
   return keys;
+}
+
+/** What parseTrustedKeys() reads. */
+export function formatTrustedKeys({ trusted, revoked }: TrustedKeys): string {
+  return [...trusted.map(formatPublicKey), ...revoked.map((id) => `revoked ${id}`), ''].join('\n');
+}
+
+/** Keys that another process trusted, and wrote down; those that this engine knows to be revoked are not trusted any more. */
+export function keptKeys(text: string, name: string): TrustedKeys {
+  const { trusted, revoked } = parseTrustedKeys(text, name);
+  return { trusted, revoked: [...revoked, ...REVOKED_KEYS] };
 }
 
 function parseLine(line: string, where: string): PublicKey {

@@ -33,6 +33,11 @@ export function parsePublicKey(base64: string): PublicKey {
   return { id: idOf(bytes.subarray(2, 10)), key: publicKeyOf(bytes.subarray(10)) };
 }
 
+/** What parsePublicKey() reads. */
+export function formatPublicKey({ id, key }: Pick<PublicKey, 'id' | 'key'>): string {
+  return Buffer.concat([Buffer.from('Ed'), idBytes(id), rawOf(key)]).toString('base64');
+}
+
 /**
  * A secret key as `minisign -G -W` writes it, without a password. Its checksum is not looked at (the stock tool leaves it zero there):
  * instead its two halves must belong together.

@@ -7,7 +7,7 @@ import {
   parseChannels,
 } from './channels.ts';
 import { CHANNELS, releaseName, sha256 } from './document.ts';
-import { readTrustedKeys, type TrustedKeys } from './keys.ts';
+import { formatTrustedKeys, keptKeys, readTrustedKeys, type TrustedKeys } from './keys.ts';
 import { parseRelease, type ReleaseManifest } from './manifest.ts';
 import { isSigned, readSigned, requireSum, verifySignatures } from './signature.ts';
 import type { ReleaseSource } from './source.ts';
@@ -41,6 +41,16 @@ export function openRoom(
 }
 
 /**
+ * What another process fetched and checked, for one that is told no keys: the console.
+ * @throws OperatorError RELEASE_KEYS_INVALID
+ */
+export async function openKept(stateDirectory: string, now: () => Date): Promise<ReleaseRoom> {
+  const store = releaseStore(stateDirectory);
+  const text = await store.readKeys();
+  return { keys: text === null ? readTrustedKeys({}) : keptKeys(text, 'trusted-keys'), store, now };
+}
+
+/**
  * Fetches channels.json, checks it, and keeps it as the last one seen. One that has expired is kept, too: it is genuine, and tells more
  * than none; `problem` says that it must not be acted on.
  * @throws OperatorError SIGNATURE_INVALID, CHANNEL_REPLAYED, MANIFEST_INVALID, MANIFEST_TOO_NEW, STATE_DAMAGED, and those of the source
@@ -51,6 +61,7 @@ export async function fetchChannels(room: ReleaseRoom, source: ReleaseSource): P
   const channels = parseChannels(signed.bytes);
   const [sum, fetchedAt] = [sha256(signed.bytes), room.now().toISOString()];
   refuseReplay(channels, sum, await room.store.readLast(), room.keys);
+  await room.store.writeKeys(formatTrustedKeys(room.keys));
   await room.store.writeLast({
     ...signed,
     ...{ counter: channels.counter, sha256: sum, signedBy, source: source.address, fetchedAt },

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { syncPath } from '../backup/destination.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
@@ -31,14 +31,19 @@ export interface ReleaseStore {
   /** A release.json as it was fetched; null: it was not. */
   readRelease(version: string): Promise<SignedBytes | null>;
   writeRelease(version: string, release: SignedBytes): Promise<void>;
+  /** The keys that the list was checked with, in the format of KG_RELEASE_KEYS; null: none were written. */
+  readKeys(): Promise<string | null>;
+  writeKeys(text: string): Promise<void>;
   /** Of every release.json that is there. */
   versions(): Promise<string[]>;
 }
 
-/** In `releases/` of the state directory: `last-channels.json`, `VERSION/release.json` and its `.minisig`. */
+/** In `releases/` of the state directory: `last-channels.json`, `VERSION/release.json` and its `.minisig`, `trusted-keys`. */
 export function releaseStore(stateDirectory: string): ReleaseStore {
   const folder = join(stateDirectory, 'releases');
   const lastPath = join(folder, 'last-channels.json');
+  const keysPath = join(folder, 'trusted-keys');
+  const place = (path: string, bytes: Uint8Array) => replaceReadable(stateDirectory, path, bytes);
   return {
     async readLast() {
       const bytes = await readIfThere(lastPath);
@@ -48,7 +53,7 @@ export function releaseStore(stateDirectory: string): ReleaseStore {
     // One file: two could not be replaced at one moment, and the counter must not be newer or older than the list.
     async writeLast({ bytes, signatures, ...rest }) {
       const value = { ...rest, document: bytes.toString('utf8'), signatures: signatures.toString('utf8') };
-      await replaceFile(lastPath, Buffer.from(`${JSON.stringify(value, null, 1)}\n`));
+      await place(lastPath, Buffer.from(`${JSON.stringify(value, null, 1)}\n`));
     },
     async readRelease(version) {
       const path = join(folder, releaseName(version));
@@ -57,8 +62,12 @@ export function releaseStore(stateDirectory: string): ReleaseStore {
     },
     async writeRelease(version, { bytes, signatures }) {
       const path = join(folder, releaseName(version));
-      await replaceFile(signatureName(path), signatures);
-      await replaceFile(path, bytes);
+      await place(signatureName(path), signatures);
+      await place(path, bytes);
+    },
+    readKeys: async () => (await readIfThere(keysPath))?.toString('utf8') ?? null,
+    async writeKeys(text) {
+      if ((await readIfThere(keysPath))?.toString('utf8') !== text) await place(keysPath, Buffer.from(text));
     },
     async versions() {
       try {
@@ -69,6 +78,26 @@ export function releaseStore(stateDirectory: string): ReleaseStore {
       }
     },
   };
+}
+
+/**
+ * Replaces a file beneath `releases/`. What is there holds no secret, and the console, which is nobody, reads it.
+ * @throws OperatorError DISK_FULL, STATE_UNWRITABLE
+ */
+export async function replaceReadable(
+  stateDirectory: string,
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  await replaceFile(path, bytes, 0o644);
+  for (const folder of new Set([join(stateDirectory, 'releases'), dirname(path)])) {
+    try {
+      await chmod(folder, 0o755);
+    } catch (error) {
+      // Somebody else's: then its mode is their will, and the console says what it can't read.
+      if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+    }
+  }
 }
 
 /** Guessing is not safe here: without the counter an older list could be taken. */
@@ -89,12 +118,12 @@ function parseLast(bytes: Buffer, path: string): LastChannels {
  * Written beside, flushed, renamed: it is the old one or the new one, also after a power loss.
  * @throws OperatorError DISK_FULL, STATE_UNWRITABLE
  */
-export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+export async function replaceFile(path: string, bytes: Uint8Array, mode = 0o600): Promise<void> {
   const partial = `${path}.${process.pid}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     try {
-      await writeFlushed(partial, bytes);
+      await writeFlushed(partial, bytes, mode);
       await rename(partial, path);
     } catch (error) {
       await rm(partial, { force: true });
@@ -116,9 +145,10 @@ export async function replaceFile(path: string, bytes: Uint8Array): Promise<void
   }
 }
 
-async function writeFlushed(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await open(path, 'w', 0o600);
+async function writeFlushed(path: string, bytes: Uint8Array, mode: number): Promise<void> {
+  const file = await open(path, 'w', mode);
   try {
+    await file.chmod(mode);
     await file.writeFile(bytes);
     await file.sync();
   } finally {

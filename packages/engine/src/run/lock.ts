@@ -31,6 +31,14 @@ export async function takeLock(stateDirectory: string, command: string): Promise
   };
 }
 
+/** Whether somebody has the lock at this moment. Asking takes it for a moment where it is free. */
+export async function isLocked(stateDirectory: string): Promise<boolean> {
+  const release = (await lockFile(stateDirectory)) ?? (await lockSocket(stateDirectory));
+  if (release === 'taken') return true;
+  await release();
+  return false;
+}
+
 type Taken = (() => Promise<void>) | 'taken';
 // Of flock's own exit codes none means this; EX_TEMPFAIL of sysexits.h.
 const HELD = 75;

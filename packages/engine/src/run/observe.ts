@@ -1,7 +1,16 @@
+import { openChange } from '../history/last-change.ts';
 import { OperatorError } from '../model/errors.ts';
-import type { DatabaseObservation, DeclaredService, Observation } from '../model/observation.ts';
+import type {
+  ChangeObservation,
+  ContainerObservation,
+  DatabaseObservation,
+  DeclaredService,
+  Observation,
+  PinObservation,
+} from '../model/observation.ts';
 import { unfinishedRotation } from '../model/rotation.ts';
 import { encryptionKeyId } from '../model/settings.ts';
+import { pinnedAs, type ReleasePins, readPins } from '../upgrade/pins.ts';
 import type { RunContext } from './context.ts';
 
 /**
@@ -13,10 +22,13 @@ export async function observe(
   options: { recallServices?: boolean } = {},
 ): Promise<Observation> {
   const { runtime, settings, hostname } = context;
-  const [declared, containers, database] = await Promise.all([
+  const inContainers = settings.mode === 'containers';
+  const [declared, containers, database, change, pins] = await Promise.all([
     declaredServices(context, options.recallServices ?? false),
     runtime.listContainers(settings.project),
     databaseOrReason(context),
+    inContainers ? observeChange(context) : null,
+    inContainers ? readPins(settings.stateDirectory) : null,
   ]);
   const services = declared.map((service) => {
     const own = containers.filter((container) => container.service === service.name);
@@ -26,9 +38,32 @@ export async function observe(
     project: settings.project,
     services,
     database,
-    rotation: settings.mode === 'containers' ? unfinishedRotation(settings.root) : null,
+    rotation: inContainers ? unfinishedRotation(settings.root) : null,
     encryptionKeyId: encryptionKeyId(settings),
+    change,
+    pins: pins && (await observePins(context, pins, containers)),
   };
+}
+
+export async function observeChange({ journal, runner }: RunContext): Promise<ChangeObservation | null> {
+  const run = await openChange(journal);
+  if (!run) return null;
+  const running = run.outcome === 'unfinished' && (await runner.current())?.run === run.id;
+  return { run, running };
+}
+
+/** Docker is asked for an image only where a container says another name: a tag may be the same image. */
+async function observePins(
+  { images }: RunContext,
+  pins: ReleasePins,
+  containers: ContainerObservation[],
+): Promise<Record<string, PinObservation>> {
+  const observed: Record<string, PinObservation> = {};
+  for (const [service, image] of Object.entries(pins.images)) {
+    const isNamed = containers.every((one) => pinnedAs(one.service) !== service || one.image === image);
+    observed[service] = { image, id: isNamed ? null : ((await images.find(image))?.id ?? null) };
+  }
+  return observed;
 }
 
 async function declaredServices(

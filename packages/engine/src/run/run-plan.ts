@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { commandActor } from '../config/actor.ts';
-import { messageOf } from '../model/errors.ts';
+import { openRunLog } from '../history/log.ts';
+import { type ExitCode, messageOf, OperatorError } from '../model/errors.ts';
 import type { Plan, Step } from '../model/plan.ts';
 import type { RunContext } from './context.ts';
 import { executeStep, type Report } from './execute.ts';
@@ -24,6 +25,7 @@ export async function runPlan(
   const { journal, settings, signal } = context;
   const run = randomUUID();
   const release = await takeLock(await planLock(settings), command);
+  const log = openRunLog(settings.stateDirectory, run);
   try {
     const { goal, steps } = plan;
     const by = { actor: commandActor(), engine: context.engineVersion };
@@ -32,17 +34,30 @@ export async function runPlan(
       throwIfInterrupted(signal);
       const index = plan.steps.indexOf(step);
       await journal.append({ run, event: 'step-started', index, step: step.kind });
-      await executeStep(step, context, onChange(report));
+      const tell = onChange((line) => {
+        log.write(index, line);
+        report(line);
+      });
+      await executeStep(step, context, tell);
       await journal.append({ run, event: 'step-finished', index, step: step.kind });
     });
     await journal.append({ run, event: 'run-finished' });
   } catch (error) {
     // A full disk may refuse the line; what failed is what a person must hear.
-    await journal.append({ run, event: 'run-failed', error: messageOf(error) }).catch(() => undefined);
+    await journal
+      .append({ run, event: 'run-failed', error: messageOf(error), ...knownOf(error) })
+      .catch(() => undefined);
     throw error;
   } finally {
+    log.close();
     await release();
   }
+}
+
+function knownOf(error: unknown): { code?: string; exitCode?: ExitCode; hint?: string | undefined } {
+  return error instanceof OperatorError
+    ? { code: error.code, exitCode: error.exitCode, hint: error.hint }
+    : {};
 }
 
 /** Waits look again and again; a person is told when what they see changes. */

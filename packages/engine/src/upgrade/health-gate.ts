@@ -49,12 +49,12 @@ interface Service extends DeclaredService {
   pin: { image: string; imageId: string } | null;
 }
 
-/** The services that an upgrade replaces, without jobs that end. */
+/** The services that an upgrade replaces, without jobs that end, and what the platform is well without. */
 async function pinnedServices(context: RunContext, pins: ReleasePins | null): Promise<Service[]> {
   const declared = await context.compose.declaredServices();
   return Promise.all(
     declared
-      .filter(({ update, oneShot }) => update === 'managed' && !oneShot)
+      .filter(({ update, oneShot, optional }) => update === 'managed' && !oneShot && !optional)
       .map(async (service) => {
         const image = pins?.images[service.name];
         return { ...service, pin: image ? { image, imageId: await imageIdOf(context, image) } : null };

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EXIT, OperatorError } from '../model/errors.ts';
+import { OPERATOR_SERVICES } from '../plan/upgrade.ts';
 import { replaceFile } from '../release/store.ts';
 
 /** Which images run, by service. References are by digest, or the id of an image that came in a bundle. */
@@ -16,6 +17,11 @@ export const PINS = 'release.env';
 /** The variable of docker-compose.ghcr.yml that names a service's image. */
 export function pinVariable(service: string): string {
   return `IMAGE_${service.toUpperCase().replaceAll('-', '_')}`;
+}
+
+/** The service under whose name the image of a service is pinned: those of the operator's image go with the operator. */
+export function pinnedAs(service: string): string {
+  return OPERATOR_SERVICES.includes(service) ? 'operator' : service;
 }
 
 /** Null: nothing is pinned. @throws OperatorError STATE_DAMAGED */

@@ -4,11 +4,14 @@ import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Observation } from '../model/observation.ts';
 import { OPERATOR_SERVICES, planUpgrade, type UpgradeGoal } from '../plan/upgrade.ts';
 import { installedVersion } from '../release/available.ts';
-import { chooseTarget } from '../release/channels.ts';
-import { fetchHops, type Hop, imageReferences, PLATFORM } from '../release/hops.ts';
+import { isBundle } from '../release/bundle-source.ts';
+import { type Channels, chooseTarget } from '../release/channels.ts';
+import { fetchHops, type Hop, imagesToRun, loadedIds, PLATFORM } from '../release/hops.ts';
+import type { ReleaseManifest } from '../release/manifest.ts';
 import { openSource, usualSource } from '../release/open-source.ts';
 import { findPath } from '../release/path.ts';
-import { fetchChannels, fetchRelease, openRoom, requireFresh } from '../release/room.ts';
+import { fetchChannels, fetchRelease, openRoom, type ReleaseRoom, requireFresh } from '../release/room.ts';
+import type { ReleaseSource } from '../release/source.ts';
 import type { RunContext } from '../run/context.ts';
 import { presentHooks } from './hooks.ts';
 import { type ReleasePins, readPins } from './pins.ts';
@@ -31,16 +34,23 @@ export interface PreparedUpgrade {
 /** The channel of who did not say which. */
 const USUAL_CHANNEL = 'stable';
 
-/**
- * Fetches and checks everything that an upgrade is planned by, and plans it. Changes nothing but what is known of releases.
- * @throws OperatorError those of release/: signature, replay, expiry, no path
- */
-export async function prepareUpgrade(
-  context: RunContext,
+/** A verified list of releases, and the versions to walk to the one that is wanted. */
+export interface Way {
+  room: ReleaseRoom;
+  source: ReleaseSource;
+  channels: Channels;
+  pins: ReleasePins | null;
+  installed: string;
+  target: string;
+  path: string[];
+}
+
+/** @throws OperatorError those of release/: signature, replay, expiry, no path */
+export async function findWay(
+  { settings, clock, signal, engineVersion }: RunContext,
   observed: Observation,
-  wish: UpgradeWish,
-): Promise<PreparedUpgrade> {
-  const { settings, clock, signal, engineVersion } = context;
+  wish: Pick<UpgradeWish, 'to' | 'channel' | 'from'>,
+): Promise<Way> {
   const room = openRoom(settings, () => clock.date());
   const source = await openSource(wish.from ?? (await usualSource(room)), { clock, signal });
   const known = await fetchChannels(room, source);
@@ -53,21 +63,46 @@ export async function prepareUpgrade(
   const pins = await readPins(settings.stateDirectory);
   const installed = pins?.version ?? installedVersion(observed, engineVersion);
   const path = findPath({ installed, target, ...channels });
+  return { room, source, channels, pins, installed, target, path };
+}
+
+/** The file that images come from, and what Docker will call them; null: a registry. */
+export async function bundledImages(
+  { images }: RunContext,
+  source: ReleaseSource,
+): Promise<{ bundle: string | null; loaded: ReadonlyMap<string, string> | null }> {
+  if (!isBundle(source)) return { bundle: null, loaded: null };
+  const { store } = await images.engine();
+  return { bundle: source.address, loaded: loadedIds(await source.images(), store) };
+}
+
+/**
+ * Fetches and checks everything that an upgrade is planned by, and plans it. Changes nothing but what is known of releases.
+ * @throws OperatorError those of release/: signature, replay, expiry, no path
+ */
+export async function prepareUpgrade(
+  context: RunContext,
+  observed: Observation,
+  wish: UpgradeWish,
+): Promise<PreparedUpgrade> {
+  const { settings } = context;
+  const { room, source, channels, pins, installed, target, path } = await findWay(context, observed, wish);
   const { database } = observed;
   if (!database.reachable)
     throw new OperatorError('DATABASE_UNREACHABLE', `the schema can't be read: ${database.reason}`, {
       exitCode: EXIT.unhealthy,
       hint: './operator.sh start, then again',
     });
-  // Kept, so that there is something to go back by.
-  await fetchRelease(room, source, channels, installed);
+  // Kept, so that there is something to go back by. What is installed may have been withdrawn since: all the more reason to leave it.
+  await fetchRelease(room, source, { ...channels, yanked: [] }, installed);
   const hops = await fetchHops(room, source, channels, path, database.schema.head);
-  const bundle = 'openImages' in source ? source.address : null;
+  const { bundle, loaded } = await bundledImages(context, source);
+  const { references: before, ids } = await imagesNow(context, observed, pins);
   const goal: UpgradeGoal = {
-    from: { version: installed, images: await imagesNow(context, observed, pins) },
+    from: { version: installed, images: before },
     hops: hops.map(({ release, pending, contract }) => ({
       version: release.version,
-      images: managedOnly(observed, imageReferences(release, PLATFORM)),
+      images: imagesOf(managedOnly(observed, release), { loaded, before, ids }),
       pending,
       contract,
       healthGate: release.healthGate,
@@ -81,9 +116,36 @@ export async function prepareUpgrade(
 }
 
 /** Pinned services have images in a release, too, for a first installation. An upgrade never takes them. */
-function managedOnly({ services }: Observation, images: Record<string, string>): Record<string, string> {
+export function managedOnly({ services }: Observation, release: ReleaseManifest): ReleaseManifest {
   const pinned = new Set(services.filter(({ update }) => update === 'pinned').map(({ name }) => name));
-  return Object.fromEntries(Object.entries(images).filter(([service]) => !pinned.has(service)));
+  const managed = Object.entries(release.images).filter(([service]) => !pinned.has(service));
+  return { ...release, images: Object.fromEntries(managed) };
+}
+
+/**
+ * What a release runs. A service whose image is the one that runs already keeps the name it runs by: an image of a bundle and the same of a
+ * registry are called differently, and nothing is to be replaced for that.
+ */
+function imagesOf(
+  release: ReleaseManifest,
+  {
+    loaded,
+    before,
+    ids,
+  }: {
+    loaded: ReadonlyMap<string, string> | null;
+    before: Record<string, string>;
+    /** Of the images that run, by service. */
+    ids: Record<string, string>;
+  },
+): Record<string, string> {
+  const images = imagesToRun(release, PLATFORM, loaded);
+  for (const [service, image] of Object.entries(images)) {
+    const config = release.images[service]?.platforms[PLATFORM]?.config;
+    const isSame = [image, image.split('@')[1], config].includes(ids[service]);
+    if (before[service] && isSame) images[service] = before[service];
+  }
+  return images;
 }
 
 /** What the managed services run now, by digest where one is known: what a rollback goes back to. */
@@ -91,19 +153,22 @@ async function imagesNow(
   { images }: RunContext,
   { services }: Observation,
   pins: ReleasePins | null,
-): Promise<Record<string, string>> {
-  const now: Record<string, string> = {};
-  for (const { name, update, oneShot, containers } of services) {
+): Promise<{ references: Record<string, string>; ids: Record<string, string> }> {
+  const references: Record<string, string> = {};
+  const ids: Record<string, string> = {};
+  for (const { name, update, oneShot, optional, containers } of services) {
     const [container] = containers;
-    if (update !== 'managed' || oneShot || !container) continue;
+    // The console may run another image than the operator, whose image it is to be.
+    if (update !== 'managed' || oneShot || optional || !container) continue;
     const key = OPERATOR_SERVICES.includes(name) ? 'operator' : name;
     const found = await images.find(container.imageId);
     const [repository] = container.image.split(/[@:](?=[^/]*$)/);
-    now[key] =
+    references[key] =
       pins?.images[key] ??
       found?.digests.find((digest) => digest.startsWith(`${repository}@`)) ??
       found?.digests[0] ??
       container.imageId;
+    ids[key] = (await images.find(references[key]))?.id ?? container.imageId;
   }
-  return now;
+  return { references, ids };
 }

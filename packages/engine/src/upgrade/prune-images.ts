@@ -4,6 +4,7 @@ import { messageOf } from '../model/errors.ts';
 import { count, type StepOf } from '../model/plan.ts';
 import type { ReleaseManifest } from '../release/manifest.ts';
 import { keptRelease, openRoom } from '../release/room.ts';
+import { compareVersions } from '../release/version.ts';
 import type { RunContext } from '../run/context.ts';
 import type { Report } from '../run/execute.ts';
 import { readPins } from './pins.ts';
@@ -35,8 +36,10 @@ async function prune(keep: string[], context: RunContext, report: Report): Promi
   if (unknown.length > 0) return report(`old images stay: there is no release.json of ${unknown.join(', ')}`);
   const pins = Object.values((await readPins(settings.stateDirectory))?.images ?? {});
   const all = releases.flatMap((release) => ownImages(release, managed));
+  // Newer ones were fetched by `update`.
+  const newest = keep.toSorted(compareVersions).at(-1) ?? '0.0.0';
   const kept = releases
-    .filter(({ version }) => keep.includes(version))
+    .filter(({ version }) => keep.includes(version) || compareVersions(version, newest) > 0)
     .flatMap((one) => ownImages(one, managed));
   const isKept = await wantedImages(images, [...pins, ...kept.flatMap(({ references }) => references)]);
   const here = await imagesOf(images, all);

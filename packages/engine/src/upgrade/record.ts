@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { forgetExchange, unfinishedExchange } from '../backup/unfinished.ts';
 import type { StepOf } from '../model/plan.ts';
-import { replaceFile } from '../release/store.ts';
+import { replaceReadable } from '../release/store.ts';
 import type { RunContext } from '../run/context.ts';
 import { readPins, writePins } from './pins.ts';
 
@@ -52,7 +52,8 @@ export async function recordRelease(
     at: context.clock.date().toISOString(),
     images,
   };
-  await replaceFile(installedPath(stateDirectory), Buffer.from(`${JSON.stringify(installed, null, 1)}\n`));
+  const text = `${JSON.stringify(installed, null, 1)}\n`;
+  await replaceReadable(stateDirectory, installedPath(stateDirectory), Buffer.from(text));
   const exchange = await unfinishedExchange(stateDirectory);
   if (exchange) await forgetExchange(stateDirectory, exchange.outgoing);
 }

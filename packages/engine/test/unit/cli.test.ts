@@ -90,7 +90,7 @@ describe('compose', () => {
     const labels = { 'kg-operator.layer': 'schema', 'kg-operator.update': 'managed' };
     expect(
       parseDeclaredServices(JSON.stringify({ services: { migrate: { labels, restart: 'no' } } })),
-    ).toEqual([{ name: 'migrate', layer: 'schema', update: 'managed', oneShot: true }]);
+    ).toEqual([{ name: 'migrate', layer: 'schema', update: 'managed', oneShot: true, optional: false }]);
     expect(() => parseDeclaredServices(JSON.stringify({ services: { mystery: {} } }))).toThrow(
       /mystery lacks a label/,
     );

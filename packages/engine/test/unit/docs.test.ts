@@ -25,10 +25,13 @@ describe('README.md', () => {
     expect(listed.sort((a, b) => a - b)).toEqual([...Object.values(EXIT), 143].sort((a, b) => a - b));
   });
 
-  test('names every command', () => {
-    const topics = readdirSync(new URL('packages/engine/src/commands/', repository)).map((name) =>
-      name.replace(/\.ts$/, ''),
-    );
+  test('names every command that is not hidden', () => {
+    const folder = 'packages/engine/src/commands/';
+    const topics = readdirSync(new URL(folder, repository))
+      .filter(
+        (name) => !name.endsWith('.ts') || !read(folder + name).includes('static override hidden = true'),
+      )
+      .map((name) => name.replace(/\.ts$/, ''));
     const readme = read('README.md');
     expect(topics.length).toBeGreaterThan(5);
     for (const topic of topics) expect(readme).toMatch(new RegExp(`\`(?:npx kg-operator )?${topic}\\b`));
@@ -198,6 +201,41 @@ describe('docs/adr/0006-releases.md', () => {
   test('what it links to is there', () => {
     for (const [, target = ''] of docs.matchAll(/\]\((?!https:)([^)#]+)\)/g))
       expect([target, existsSync(new URL(`docs/adr/${target}`, repository))]).toEqual([target, true]);
+  });
+});
+
+describe('docs/history.md', () => {
+  const docs = read('docs/history.md');
+  const first = (table: string) => [...table.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
+  const section = (title: string) => docs.split(`## ${title}\n`)[1]?.split('\n## ')[0] ?? '';
+
+  test('explains every event of the journal, every result and every state, and no other', () => {
+    const journal = read('packages/engine/src/adapters/journal.ts');
+    const events = [...journal.matchAll(/event: '([a-z-]+)'/g)].map(([, event]) => event);
+    expect(events.length).toBe(7);
+    expect(first(section('The journal')).sort()).toEqual(events.sort());
+    const properties = (name: string) => JSON.parse(read(`schema/json/${name}.schema.json`));
+    expect(first(docs.split('## ')[0] ?? '')).toEqual(properties('history').$defs.run.properties.result.enum);
+    expect(first(section('An upgrade that is not over'))).toEqual(
+      properties('status').properties.operation.properties.state.enum,
+    );
+  });
+
+  test('names every member of a change', () => {
+    const [, members = ''] =
+      /interface ReleaseChange \{(.*?)\n\}/s.exec(read('packages/engine/src/adapters/journal.ts')) ?? [];
+    const names = [...members.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name]) => name);
+    expect(names.length).toBeGreaterThan(5);
+    for (const name of names) expect(section('The journal')).toContain(`\`${name}\``);
+  });
+
+  test('every command it shows is one, with flags that it has', async () => {
+    expect(await assertCommandsOf(docs)).toBeGreaterThan(6);
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\(([^)#:]+)\)/g))
+      expect([target, existsSync(new URL(`docs/${target}`, repository))]).toEqual([target, true]);
   });
 });
 

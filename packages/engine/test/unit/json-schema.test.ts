@@ -4,13 +4,16 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { listBackups } from '../../src/backup/catalog.ts';
 import { type BackupStatus, backupStatus } from '../../src/checks/backup.ts';
 import { reportOf } from '../../src/checks/report.ts';
-import { STEP_KINDS } from '../../src/model/plan.ts';
+import { EXIT } from '../../src/model/errors.ts';
+import { HOOKS, type Plan, STEP_KINDS } from '../../src/model/plan.ts';
 import { planBackup, planCopies } from '../../src/plan/backup.ts';
 import { planConversion, planRestore, planReturn } from '../../src/plan/restore.ts';
+import { planRollback } from '../../src/plan/rollback.ts';
 import { planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
+import { planUpgrade } from '../../src/plan/upgrade.ts';
 import { everythingWrong, folderWith, nothingSaved, record } from '../backups.ts';
-import { emptyHost, runningPlatform, unconfigured } from '../observed.ts';
+import { drifted, emptyHost, runningPlatform, unconfigured, upgrading } from '../observed.ts';
 
 const validator = (name: string) => {
   const url = new URL(`../../../../schema/json/${name}.schema.json`, import.meta.url);
@@ -42,6 +45,7 @@ describe('the JSON schemas describe what is printed', () => {
       plans.push(planBackup({ id: 'b', verify: true, copyTo: ['elsewhere'], prune: true }));
       plans.push(planCopies({ id: 'b', copyTo: ['elsewhere'], prune: true }));
     }
+    plans.push(...upgradePlans());
     for (const plan of plans) expect(complaints(validate, plan)).toEqual([]);
     expect(new Set(plans.flatMap(({ steps }) => steps.map(({ kind }) => kind)))).toEqual(new Set(STEP_KINDS));
     expect(complaints(validate, { ...plans[0], steps: [{ kind: 'drop-everything' }] })).not.toEqual([]);
@@ -50,7 +54,16 @@ describe('the JSON schemas describe what is printed', () => {
   test('status, in every state', () => {
     const validate = validator('status');
     const backups = [nothingSaved(), everythingWrong()].map((one) => backupStatus(one, new Date()));
-    for (const observed of [emptyHost(), unconfigured(), runningPlatform()]) {
+    const failed = { message: 'm', code: 'RECOVERY_NEEDED', exitCode: EXIT.afterImpact, hint: null };
+    for (const observed of [
+      emptyHost(),
+      unconfigured(),
+      runningPlatform(),
+      drifted(),
+      upgrading(),
+      upgrading({}, true),
+      upgrading({ outcome: 'failed', error: failed }),
+    ]) {
       for (const backup of backups)
         expect(complaints(validate, reportOf(observed, backup, '0.1.0', 'http://localhost:3000'))).toEqual(
           [],
@@ -88,3 +101,34 @@ describe('the JSON schemas describe what is printed', () => {
     ).not.toEqual([]);
   });
 });
+
+/** An upgrade over an expand and a contract migration, with everything it can have, and the ways back. */
+function upgradePlans(): Plan[] {
+  const pins = (version: string) => ({
+    version,
+    images: Object.fromEntries(['operator', 'api', 'web'].map((name) => [name, `${name}@sha256:${version}`])),
+  });
+  const hop = (version: string, contract: string[]) => ({
+    ...pins(version),
+    pending: ['0009_new'],
+    contract,
+    databaseCopy: 'kg_before_1',
+    healthGate: {
+      checks: [{ target: 'api' as const, path: '/ready', status: 200 }],
+      timeoutSeconds: 60,
+      stabilitySeconds: 5,
+    },
+  });
+  const hops = [hop('1.1.0', []), hop('1.2.0', ['0009_new'])];
+  const healthGate = hop('1.0.0', []).healthGate;
+  const back = { from: pins('1.2.0'), to: pins('1.0.0'), healthGate, operator: true };
+  const data = { incoming: 'kg_before_1', outgoing: 'kg_failed_1', backup: 'b' };
+  return [
+    planUpgrade(runningPlatform(), {
+      ...{ from: pins('1.0.0'), hops, bundle: 'kg.tar', backup: { id: 'b', copyTo: ['elsewhere'] } },
+      hooks: [...HOOKS],
+    }),
+    planRollback(runningPlatform(), { ...back, data: null }),
+    planRollback(runningPlatform(), { ...back, data }),
+  ];
+}

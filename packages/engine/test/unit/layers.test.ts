@@ -10,6 +10,15 @@ describe('assessLayers', () => {
     expect(nextCommands(runningPlatform())).toEqual([]);
   });
 
+  test('what is optional makes no layer less ready', () => {
+    const observed = runningPlatform();
+    for (const { optional, containers } of observed.services)
+      if (optional) Object.assign(containers[0] ?? {}, { state: 'restarting', health: 'unhealthy' });
+    expect(oks(observed)).toEqual([true, true, true, true]);
+    const down = { ...observed, database: emptyHost().database };
+    expect(assessLayers(down)[1]?.summary).toBe('not readable: getaddrinfo ENOTFOUND postgres');
+  });
+
   test('an empty host wants its infrastructure', () => {
     expect(oks(emptyHost())).toEqual([true, false, false, false]);
     expect(nextCommands(emptyHost())).toEqual(['./operator.sh start']);

@@ -10,7 +10,7 @@ const all = { infrastructure: true, application: true };
 describe('planStart', () => {
   test('an empty host: the layers in order, the operator itself and the one-shot job left alone', () => {
     expect(planStart(emptyHost(), all).steps).toEqual([
-      { kind: 'compose-up', services: ['postgres', 'garage', 'gateway'] },
+      { kind: 'compose-up', services: ['postgres', 'garage', 'console', 'gateway'] },
       { kind: 'wait-healthy', services: ['postgres', 'garage', 'gateway'], timeoutSeconds: 180 },
       { kind: 'migrate', pending: null },
       { kind: 'check-encryption-key' },
@@ -103,13 +103,22 @@ describe('notUp', () => {
     expect(notUp(observed, all).map(({ name }) => name)).toEqual(['api']);
     expect(notUp(observed, { infrastructure: true, application: false })).toEqual([]);
   });
+
+  test('without what is optional the goal is reached', () => {
+    const observed = runningPlatform();
+    for (const service of observed.services) if (service.optional) service.containers = [];
+    expect(
+      observed.services.filter(({ containers, oneShot }) => containers.length === 0 && !oneShot),
+    ).toHaveLength(1);
+    expect(notUp(observed, all)).toEqual([]);
+  });
 });
 
 describe('planStop', () => {
   test('application before infrastructure, never the operator itself', () => {
     expect(planStop(runningPlatform(), { keepInfrastructure: false, services: [] }).steps).toEqual([
       { kind: 'compose-stop', services: ['api', 'web'] },
-      { kind: 'compose-stop', services: ['postgres', 'garage', 'gateway'] },
+      { kind: 'compose-stop', services: ['postgres', 'garage', 'console', 'gateway'] },
     ]);
   });
 

@@ -80,6 +80,11 @@ test('what a container uses, what is pinned, pinned services and images of other
   expect(left).toEqual(here.map(({ id }) => id).sort());
 });
 
+test('what update fetched for later stays', async () => {
+  const { left } = await prune(fakeImages({ here: [api('a'), api('b'), api('c')] }), ['1.1.0']);
+  expect(left).toEqual([configOf('b'), configOf('c')]);
+});
+
 test('by tag of its repository, and by its id alone, as a bundle leaves it', async () => {
   const tagged = image(digest('4'), { tags: ['registry.example/kg-api:0.9.0'] });
   const { left } = await prune(fakeImages({ here: [tagged, image(configOf('a')), api('c')] }), ['1.2.0']);

@@ -148,7 +148,7 @@ describe('versions --available', () => {
     const validate = new Ajv2020({ strict: true, allowUnionTypes: true, strictTypes: false }).compile(
       JSON.parse(readFileSync(url, 'utf8')),
     );
-    const data = { engine: '0.1.0', node: '24.21.0', schema: null, services: [] };
+    const data = { engine: '0.1.0', node: '24.21.0', schema: null, services: [], installed: null };
     const from = await source('schema');
     for (const asked of [{}, { from }]) {
       const { report } = await ask('schema-state', asked, '2027-03-01T00:00:00Z');

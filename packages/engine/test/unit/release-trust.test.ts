@@ -57,6 +57,11 @@ function memoryStore(): ReleaseStore & { last: LastChannels | null; releases: Ma
     },
     readRelease: async (version: string) => store.releases.get(version) ?? null,
     writeRelease: async (version: string, release: SignedBytes) => void store.releases.set(version, release),
+    keys: null as string | null,
+    readKeys: async () => store.keys,
+    writeKeys: async (text: string) => {
+      store.keys = text;
+    },
     versions: async () => [...store.releases.keys()],
   };
   return store;

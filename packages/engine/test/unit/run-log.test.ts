@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { fileJournal, type Journal } from '../../src/adapters/journal.ts';
 import { followRun, type RunEvent } from '../../src/history/follow.ts';
-import { openRunLog, readRunLog, removeOldRunLogs, runLogPath } from '../../src/history/log.ts';
+import { openRunLog, readRunLog, runLogPath } from '../../src/history/log.ts';
 
 let state: string;
 let journal: Journal;
@@ -64,15 +64,20 @@ describe('what steps say', () => {
     expect(size).toBeLessThan(8_100_000);
   });
 
-  test('only the newest logs stay', async () => {
-    await removeOldRunLogs(state, 2);
-    for (const [age, id] of ['new', 'old', 'newer', 'oldest'].entries()) {
-      openRunLog(state, id).write(0, 'x');
-      const at = new Date(2026, 0, { new: 3, old: 2, newer: 4, oldest: 1 }[id] ?? age);
-      await utimes(runLogPath(state, id), at, at);
+  test('a new log removes all but the newest 50', async () => {
+    for (let n = 0; n < 52; n += 1) {
+      openRunLog(state, `run-${n}`).write(0, 'x');
+      const at = new Date(2026, 0, 1, 0, n === 51 ? 0 : n + 1);
+      await utimes(runLogPath(state, `run-${n}`), at, at);
     }
-    await removeOldRunLogs(state, 2);
-    expect((await readdir(dirname(runLogPath(state, 'x')))).sort()).toEqual(['new.jsonl', 'newer.jsonl']);
+    const log = openRunLog(state, 'new');
+    log.write(0, 'one');
+    log.write(0, 'two');
+    const names = await readdir(dirname(runLogPath(state, 'x')));
+    expect(names).toHaveLength(50);
+    expect(names).toContain('new.jsonl');
+    for (const gone of ['run-51', 'run-0', 'run-1']) expect(names).not.toContain(`${gone}.jsonl`);
+    expect((await readRunLog(state, 'new')).map(({ line }) => line)).toEqual(['one', 'two']);
   });
 });
 

@@ -82,7 +82,7 @@ describe('runs of a journal', () => {
       }),
     );
     expect(run.outcome).toBe('failed');
-    expect(run.error).toEqual({ message: 'no disk', code: 'DISK_FULL', hint: 'free some space' });
+    expect(run.error).toMatchObject({ message: 'no disk', code: 'DISK_FULL', hint: 'free some space' });
     expect(run.steps.map(({ startedAt }) => startedAt !== null)).toEqual([true, false]);
   });
 

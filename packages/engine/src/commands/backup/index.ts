@@ -57,7 +57,7 @@ export default class Backup extends OperatorCommand {
       return { plan, backup: null };
     }
     if (!settings.kit && !this.context.backup.passphrase) await this.#makeKit();
-    await this.runPlan(plan).catch((error) => {
+    await this.runPlan(plan, { beside: true }).catch((error) => {
       throw failedBackup(error);
     });
     const made = findBackup(await listBackups([localDestination(this.context)]), id);

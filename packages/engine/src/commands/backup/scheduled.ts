@@ -12,7 +12,7 @@ export default class BackupScheduled extends OperatorCommand {
     await this.parse(BackupScheduled);
     const run = async (plan: Plan) => {
       await assertBackupSpace(this.context, plan);
-      await this.runPlan(plan).catch((error) => {
+      await this.runPlan(plan, { beside: true }).catch((error) => {
         throw failedBackup(error);
       });
     };

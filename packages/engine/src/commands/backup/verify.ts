@@ -32,12 +32,10 @@ export default class BackupVerify extends OperatorCommand {
     const warn = (reason: OperatorError) => this.warning(reason.message);
     const places = await placesOf(this.context, warn);
     const { id } = findBackup(await listBackups(places, warn), args.backup);
-    await this.runPlan({
-      goal: `verify ${id}`,
-      steps: [{ kind: 'verify-backup', id }],
-      warnings: [],
-      destructive: false,
-    });
+    await this.runPlan(
+      { goal: `verify ${id}`, steps: [{ kind: 'verify-backup', id }], warnings: [], destructive: false },
+      { beside: true },
+    );
     const backup = findBackup(await listBackups(places, () => undefined), id); // whoever was silent has been named above
     this.answer(`${id}: ${backup.state}`);
     return { backup };

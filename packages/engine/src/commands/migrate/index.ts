@@ -86,6 +86,9 @@ export default class Migrate extends OperatorCommand {
   async run(): Promise<MigrateResult> {
     const { flags } = await this.parse(Migrate);
     this.environment = environmentOf(flags, (text) => this.warning(text));
+    // What a migration was interrupted in may have to be said before an upgrade can go on.
+    const own = flags.dir === undefined && flags['database-url'] === undefined;
+    if (own && !flags['dry-run'] && !flags.interrupted) await this.requireNoUnfinishedChange();
     const migrations = await readMigrations(folderOf(flags));
     const session = await openSession(await this.context.databaseSettings(), {
       searchPath: searchPathOf(flags),
