@@ -23,6 +23,8 @@ export interface ReleaseOptions extends ImageOptions {
   change?: (images: Record<string, ReleaseImage>) => void;
   /** Services that have an image of their own in this release besides operator, api and web. */
   own?: string[];
+  /** The images are those of this version, which was added before. */
+  imagesOf?: string;
 }
 
 const policyOf = ({ policy, healthGate }: ReleaseOptions): ReleasePolicy => ({
@@ -87,11 +89,9 @@ export class Publisher {
   /** Makes the images and the signed release.json of a version. It is in no list before `issue()`. */
   async add(version: string, options: ReleaseOptions = {}): Promise<void> {
     const made = { ...this.#defaults, ...options };
-    const images: Record<string, ReleaseImage> = {};
-    for (const service of SERVICES) {
-      const isOwn = !SAME_IN_ALL.includes(service) || options.own?.includes(service);
-      images[service] = await this.images.make(service, isOwn ? version : FIRST, isOwn ? made : {});
-    }
+    const images = options.imagesOf
+      ? await this.#imagesOf(options.imagesOf)
+      : await this.#make(version, made, options.own ?? []);
     options.change?.(images);
     await this.#write('images.json', images);
     await this.#write('policy.json', policyOf(options));
@@ -135,6 +135,19 @@ export class Publisher {
     await rm(this.folder, { recursive: true, force: true });
     await this.#engine.remove();
     await this.images.remove();
+  }
+
+  async #make(version: string, options: ImageOptions, own: string[]): Promise<Record<string, ReleaseImage>> {
+    const images: Record<string, ReleaseImage> = {};
+    for (const service of SERVICES) {
+      const isOwn = !SAME_IN_ALL.includes(service) || own.includes(service);
+      images[service] = await this.images.make(service, isOwn ? version : FIRST, isOwn ? options : {});
+    }
+    return images;
+  }
+
+  async #imagesOf(version: string): Promise<Record<string, ReleaseImage>> {
+    return JSON.parse(await readFile(join(this.folder, version, 'release.json'), 'utf8')).images;
   }
 
   async #writeMigrations(added: Record<string, string>): Promise<void> {

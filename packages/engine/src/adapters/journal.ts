@@ -56,10 +56,20 @@ export interface ReleaseChange {
 
 export type JournalEntry = JournalEvent & { at: string };
 
+/** Of a journal of years; what is left out is not parsed. */
+export interface JournalPart {
+  /** Only from the last line on that holds this text; none holds it: nothing. */
+  since: string;
+  /** Of those, only lines that hold this text. */
+  holding: string;
+}
+
 export interface Journal {
   append(entry: JournalEvent): Promise<void>;
-  /** All entries, or those of lines that are wanted, oldest first; none where there is no journal. A last line that was cut off is passed over. */
-  read(wanted?: (line: string) => boolean): Promise<JournalEntry[]>;
+  /**
+   * All entries, oldest first, or the part that is asked for; none where there is no journal. A last line that was cut off is passed over.
+   */
+  read(part?: JournalPart): Promise<JournalEntry[]>;
 }
 
 /** Appends to `journal.jsonl` in the state directory and flushes each line to disk. */
@@ -78,17 +88,17 @@ export function fileJournal(stateDirectory: string): Journal {
         await file.close();
       }
     },
-    async read(wanted) {
-      return parseJournal(await readIfThere(path), wanted);
+    async read(part) {
+      return parseJournal(await readIfThere(path), part);
     },
   };
 }
 
 /** Lines that are no JSON were cut off by a power loss: what they would have said did not happen. */
-export function parseJournal(text: string, wanted = (_line: string) => true): JournalEntry[] {
+export function parseJournal(text: string, part?: JournalPart): JournalEntry[] {
   const entries: JournalEntry[] = [];
-  for (const line of text.split('\n')) {
-    if (line === '' || !wanted(line)) continue;
+  for (const line of linesOf(text, part)) {
+    if (line === '') continue;
     try {
       entries.push(JSON.parse(line) as JournalEntry);
     } catch {
@@ -96,6 +106,14 @@ export function parseJournal(text: string, wanted = (_line: string) => true): Jo
     }
   }
   return entries;
+}
+
+function linesOf(text: string, part: JournalPart | undefined): string[] {
+  if (!part) return text.split('\n');
+  const at = text.lastIndexOf(part.since);
+  if (at === -1) return [];
+  const lines = text.slice(text.lastIndexOf('\n', at) + 1).split('\n');
+  return lines.filter((line) => line.includes(part.holding));
 }
 
 /** After a line that was cut off the next one begins anew. */

@@ -5,10 +5,13 @@ import { showPlan } from '../cli/show-plan.ts';
 import type { Run } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Observation } from '../model/observation.ts';
+import { takeLock } from '../run/lock.ts';
 import { observe } from '../run/observe.ts';
 import { beginChange, environmentOf } from '../upgrade/begin.ts';
 import { type Finding, preflight } from '../upgrade/preflight.ts';
-import { type PreparedUpgrade, prepareUpgrade } from '../upgrade/prepare.ts';
+import { type PreparedUpgrade, prepareUpgrade, type UpgradeWish } from '../upgrade/prepare.ts';
+
+type UpgradeFlags = Omit<UpgradeWish, 'backup'> & { 'no-backup': boolean; 'dry-run': boolean };
 
 export default class Upgrade extends ChangeCommand {
   static override summary = 'Upgrade to a newer release, and go back by itself if it is not healthy';
@@ -45,15 +48,13 @@ export default class Upgrade extends ChangeCommand {
       if (!open.running) await this.goOn(open.run);
       return await this.watch(open.run.id);
     }
-    const observed = await observe(this.context);
-    const prepared = await prepareUpgrade(this.context, observed, { ...flags, backup: !flags['no-backup'] });
+    const { observed, prepared } = await this.#prepare(flags);
     const { installed, target, plan } = prepared;
     const result = { plan, run: null, from: installed, to: target, downtimeSeconds: null };
     if (prepared.hops.length === 0) {
       this.answer(`${installed} is installed, and that is the newest.`);
       return result;
     }
-    await this.#assertReady(observed, prepared);
     if (flags['dry-run']) {
       this.answer(showPlan(plan));
       return result;
@@ -67,6 +68,30 @@ export default class Upgrade extends ChangeCommand {
       }
     }
     return await this.watch(await this.#begin(observed, prepared));
+  }
+
+  /** Of several at once only one goes this far: each needs many processes, and the operator may have so many and no more. */
+  async #prepare(flags: UpgradeFlags): Promise<{ observed: Observation; prepared: PreparedUpgrade }> {
+    const release = flags['dry-run']
+      ? async () => undefined
+      : await takeLock(this.context.settings.stateDirectory, this.#command());
+    try {
+      let observed = await observe(this.context);
+      // Twenty commands at once keep a small host busy for longer than a database may take to answer.
+      if (!observed.database.reachable) observed = await observe(this.context);
+      const prepared = await prepareUpgrade(this.context, observed, {
+        ...flags,
+        backup: !flags['no-backup'],
+      });
+      if (prepared.hops.length > 0) await this.#assertReady(observed, prepared);
+      return { observed, prepared };
+    } finally {
+      await release();
+    }
+  }
+
+  #command(): string {
+    return `${this.config.bin} ${this.commandName()}`;
   }
 
   async #assertReady(observed: Observation, { hops, goal }: PreparedUpgrade): Promise<void> {
@@ -85,7 +110,7 @@ export default class Upgrade extends ChangeCommand {
   #begin(observed: Observation, { goal, plan }: PreparedUpgrade): Promise<string> {
     const { database } = observed;
     return beginChange(this.context, {
-      command: `${this.config.bin} ${this.commandName()}`,
+      command: this.#command(),
       plan,
       change: {
         kind: 'upgrade',

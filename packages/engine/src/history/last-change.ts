@@ -7,19 +7,25 @@ import { type Run, runsOf } from './runs.ts';
  */
 export async function openChange(journal: Journal): Promise<Run | null> {
   // Years of backups need not be parsed to know that.
-  const begun = await journal.read((line) => line.includes('"change":'));
-  const id = begun.at(-1)?.run;
-  if (id === undefined) return null;
-  const runs = runsOf(
-    await journal.read(
-      (line) => line.includes(id) || line.includes('"run-started"') || line.includes('"run-finished"'),
-    ),
+  const begun = (await journal.read({ since: CHANGE, holding: CHANGE })).findLast(
+    (entry) => entry.event === 'run-started' && entry.change !== undefined,
   );
-  const change = runs.find((run) => run.id === id);
-  if (!change || change.change === null) return null;
-  if (change.outcome === 'unfinished') return change;
-  const needsRecovery = change.outcome === 'failed' && change.error?.code === 'RECOVERY_NEEDED';
-  return needsRecovery && !runs.slice(runs.indexOf(change) + 1).some(provesHealth) ? change : null;
+  if (!begun) return null;
+  const run = runsOf(await journal.read({ since: CHANGE, holding: begun.run })).find(
+    ({ id }) => id === begun.run,
+  );
+  if (!run) return null;
+  if (run.outcome === 'unfinished') return run;
+  const needsRecovery = run.outcome === 'failed' && run.error?.code === 'RECOVERY_NEEDED';
+  return needsRecovery && !(await isMended(journal, run)) ? run : null;
+}
+
+/** The member of an upgrade's or rollback's first entry. */
+const CHANGE = '"change":';
+
+async function isMended(journal: Journal, { id }: Run): Promise<boolean> {
+  const runs = runsOf(await journal.read({ since: CHANGE, holding: '"run-' }));
+  return runs.slice(runs.findIndex((run) => run.id === id) + 1).some(provesHealth);
 }
 
 /** `start` and `restore` end by asking the API and the web app. */

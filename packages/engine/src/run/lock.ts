@@ -54,9 +54,15 @@ async function lockFile(stateDirectory: string): Promise<Taken | null> {
   const flock = spawn('flock', ['--exclusive', '--nonblock', '--conflict-exit-code', String(HELD), '3'], {
     stdio: ['ignore', 'ignore', 'ignore', file.fd],
   });
-  const code = await new Promise<number | null>((resolve) => {
-    flock.once('error', () => resolve(null));
+  const code = await new Promise<number | null>((resolve, reject) => {
+    // Of too many processes it must not be concluded that there is no such program: with the other lock two could be at it.
+    flock.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'ENOENT' ? resolve(null) : reject(error),
+    );
     flock.once('close', resolve);
+  }).catch(async (error) => {
+    await file.close();
+    throw error;
   });
   if (code === 0) return () => file.close();
   await file.close();

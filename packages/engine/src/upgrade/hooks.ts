@@ -105,7 +105,7 @@ export async function runHook(
   if (failure === null) return;
   if (context.signal.aborted) throw interrupted();
   if (hook.startsWith('post-')) return report(`warning: hooks/${hook} ${failure}; what it follows is done`);
-  throw new OperatorError('HOOK_FAILED', `hooks/${hook} ${failure}`, {
+  throw new OperatorError('HOOK_FAILED', `hooks/${hook} ${[failure, ...lines.slice(-1)].join(': ')}`, {
     exitCode: EXIT.precondition,
     details: lines,
     hint: `a hook that fails stops what it comes before: mend it, or take it away (mv hooks/${hook} hooks/${hook}.off), then run the same command again`,
