@@ -2,7 +2,7 @@ import { Agent, request } from 'node:http';
 import type { Installation } from './installation.ts';
 import { startTraffic, type TrafficReport } from './traffic.ts';
 
-export interface PlatformTraffic {
+interface PlatformTraffic {
   /** What happened, and the concepts whose storing was acknowledged. */
   stop(): Promise<TrafficReport & { acknowledged: string[] }>;
 }
@@ -15,7 +15,7 @@ const TEXT = 'A sentence of some length, to fill a page or two. '.repeat(200);
  * What people do with a platform, through its gateway: pages and graphs read, concepts and documents written; over connections that are
  * kept, and over a new one for each request.
  */
-export async function startPlatformTraffic(kg: Installation, perSecond = 50): Promise<PlatformTraffic> {
+async function startPlatformTraffic(kg: Installation, perSecond = 50): Promise<PlatformTraffic> {
   const token = (await kg.logIn()).body.access_token;
   if (!token) throw new Error('no token');
   const kept = new Agent({ keepAlive: true });
@@ -51,6 +51,22 @@ export async function startPlatformTraffic(kg: Installation, perSecond = 50): Pr
       return { ...report, acknowledged };
     },
   };
+}
+
+/** What happened while `work` ran, and what it returned. */
+export async function underTraffic<T>(
+  kg: Installation,
+  work: () => Promise<T>,
+): Promise<{ result: T; report: Awaited<ReturnType<PlatformTraffic['stop']>> }> {
+  const traffic = await startPlatformTraffic(kg);
+  let result: T;
+  try {
+    result = await work();
+  } catch (error) {
+    await traffic.stop();
+    throw error;
+  }
+  return { result, report: await traffic.stop() };
 }
 
 /** Not fetch(): it opens and keeps connections as it likes, and sends again by itself. */

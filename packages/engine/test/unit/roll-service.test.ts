@@ -179,7 +179,7 @@ describe('roll-service', () => {
       code: 'APPLICATION_UNHEALTHY',
       exitCode: 7,
       message: expect.stringContaining(why),
-      details: ['kg-api-3: last of 30 lines of kg-api-3'],
+      details: ['kg-api-3: said by kg-api-3'],
     });
     expect(images()).toEqual([`${OLD} running`]);
     expect(host.calls).not.toContain('stop kg-api-2');
