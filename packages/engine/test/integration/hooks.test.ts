@@ -42,6 +42,7 @@ describe('which hooks there are', () => {
     await write('post-backup', '');
     await write('pre-upgrade', '');
     await symlink('pre-upgrade', join(root, 'hooks/pre-start'));
+    await mkdir(join(root, 'hooks/lib'));
     for (const name of ['README.md', '.hidden', 'pre-backup.off', 'pre-backup~.orig'])
       await write(name, '', 0o644);
     expect(await lookAtHooks(root)).toEqual({
