@@ -1,5 +1,5 @@
 import type { ReleaseChange } from '../adapters/journal.ts';
-import { type Run, runsOf } from '../history/runs.ts';
+import { isAtRun, type Run, runsOf } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import { continueChange, openChange } from '../upgrade/begin.ts';
@@ -40,8 +40,7 @@ export abstract class ChangeCommand extends OperatorCommand {
   protected async openChange(): Promise<{ run: Run; running: boolean } | null> {
     const run = await openChange(this.context);
     if (!run) return null;
-    const current = await this.context.runner.current();
-    const running = current?.run === run.id;
+    const running = isAtRun(run, (await this.context.runner.current())?.run);
     if (running && !this.interactive) throw isRunning(run);
     return { run, running };
   }

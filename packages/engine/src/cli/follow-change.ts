@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { followRun, type RunEvent } from '../history/follow.ts';
-import { nextStep, type Run, runsOf } from '../history/runs.ts';
+import { isAtRun, nextStep, type Run, runsOf } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
@@ -40,7 +40,7 @@ async function watch(
     try {
       for await (const event of followRun(context.settings.stateDirectory, run.id, {
         signal: context.signal,
-        alive: () => isAlive(context, run.id),
+        alive: () => isAlive(context, run),
       }))
         apply(event);
       const ended = await findRun(context, run.id);
@@ -78,10 +78,10 @@ async function watch(
 /** The journal says why. */
 class StepFailed extends Error {}
 
-async function isAlive({ runner }: RunContext, id: string): Promise<boolean> {
+async function isAlive({ runner }: RunContext, run: Run): Promise<boolean> {
   const deadline = performance.now() + HAND_OVER_MS;
   for (;;) {
-    if ((await runner.current())?.run === id) return true;
+    if (isAtRun(run, (await runner.current())?.run)) return true;
     if (performance.now() > deadline) return false;
     await sleep(250);
   }
