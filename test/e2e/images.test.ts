@@ -19,6 +19,8 @@ const pushed = `127.0.0.1:5000/${repository}`;
 let folder: string;
 let digest: string;
 let config: string;
+/** `NAME@DIGEST` of what is in the registry. */
+const published: string[] = [];
 let registry: FaultyRegistry;
 const open: FaultyRegistry[] = [];
 
@@ -31,6 +33,10 @@ async function faulty(fault: FaultyRegistry['fault'] = () => null): Promise<stri
 const on = (part: 'manifests' | 'blobs', fault: Exclude<ReturnType<FaultyRegistry['fault']>, null>) => {
   return ({ path }: { path: string }) => (path.includes(`/${part}/`) ? fault : null);
 };
+async function removeFromRegistry(image: string): Promise<void> {
+  const url = `http://127.0.0.1:5000/v2/${image.replace('@', '/manifests/')}`;
+  expect((await fetch(url, { method: 'DELETE' })).status).toBe(202);
+}
 /** Removes what this test pulled, so that the layer comes anew. */
 async function forget(): Promise<void> {
   await run('docker', ['image', 'rm', '--force', config]);
@@ -48,12 +54,16 @@ beforeAll(async () => {
   const found = await images.find(`${pushed}:1.2.3`);
   config = found?.id as string;
   digest = found?.digests[0]?.split('@')[1] as string;
+  published.push(`${repository}@${digest}`);
 });
 afterEach(async () => {
   for (const one of open.splice(0)) await one.close();
   await forget();
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  for (const one of published) await removeFromRegistry(one);
+  await rm(folder, { recursive: true, force: true });
+});
 
 describe('pull', () => {
   test('brings exactly the digest, telling how much came, and finds it under that name', async () => {
@@ -141,6 +151,7 @@ describe('pull', () => {
     await docker('push', '--quiet', `127.0.0.1:5000/${name}:1`);
     const found = await images.find(`127.0.0.1:5000/${name}:1`);
     await images.remove(found?.id as string);
+    published.push(found?.digests[0]?.slice('127.0.0.1:5000/'.length) as string);
     registry = await faultyRegistry();
     open.push(registry);
     registry.fault = on('manifests', 'other bytes');

@@ -8,6 +8,7 @@ import { takeLock } from '../run/lock.ts';
 import { dockerAnswers, isDockersFault } from './docker-away.ts';
 import { failpointsOf, withFailpoints } from './failpoints.ts';
 import { hasImpact, isOver } from './impact.ts';
+import { infrastructureIsUp } from './infrastructure.ts';
 import { HandOver } from './operator.ts';
 import { planUndo } from './undo.ts';
 
@@ -50,9 +51,13 @@ export async function runChange(context: RunContext, id: string, options: Change
   async function runToItsEnd(run: Run): Promise<string | null> {
     const log = openRunLog(stateDirectory, run.id);
     try {
-      for (let index = nextStep(run); index < run.steps.length; index++) {
+      const first = nextStep(run);
+      const isResumed = run.steps.some(({ startedAt }) => startedAt !== null);
+      for (let index = first; index < run.steps.length; index++) {
         if (context.signal.aborted) return null;
         try {
+          if (index === first && isResumed)
+            await infrastructureIsUp(context, (line) => log.write(index, line));
           await runStep(run, index, (line) => log.write(index, line));
         } catch (error) {
           if (context.signal.aborted) return null;
