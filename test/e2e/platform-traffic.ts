@@ -2,7 +2,7 @@ import { Agent, request } from 'node:http';
 import type { Installation } from './installation.ts';
 import { startTraffic, type TrafficReport } from './traffic.ts';
 
-interface PlatformTraffic {
+export interface PlatformTraffic {
   /** What happened, and the concepts whose storing was acknowledged. */
   stop(): Promise<TrafficReport & { acknowledged: string[] }>;
 }
@@ -15,7 +15,7 @@ const TEXT = 'A sentence of some length, to fill a page or two. '.repeat(200);
  * What people do with a platform, through its gateway: pages and graphs read, concepts and documents written; over connections that are
  * kept, and over a new one for each request.
  */
-async function startPlatformTraffic(kg: Installation, perSecond = 50): Promise<PlatformTraffic> {
+export async function startPlatformTraffic(kg: Installation, perSecond = 50): Promise<PlatformTraffic> {
   const token = (await kg.logIn()).body.access_token;
   if (!token) throw new Error('no token');
   const kept = new Agent({ keepAlive: true });

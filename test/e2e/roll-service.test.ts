@@ -54,6 +54,7 @@ describe('application services are replaced while they serve', () => {
       },
       clock: systemClock,
       fetch,
+      signal: new AbortController().signal,
     } as unknown as RunContext;
   });
   afterEach(() => pin({}));

@@ -17,6 +17,9 @@ export interface ChangeResult {
   downtimeSeconds: number | null;
 }
 
+/** EX_TEMPFAIL of sysexits.h; for operator.sh: ask the operator that takes the place of this one. */
+const SHOWN_ON = 75;
+
 /** What `upgrade` and `rollback` share: a runner does the work, and they watch it. */
 export abstract class ChangeCommand extends OperatorCommand {
   protected override interruptRemark =
@@ -62,12 +65,13 @@ export abstract class ChangeCommand extends OperatorCommand {
 
   /** Watches a run to its end, and tells what came of it. @throws OperatorError ROLLED_BACK, RECOVERY_NEEDED, or what it failed with */
   protected async watch(id: string): Promise<ChangeResult> {
-    const { run, undoneBy } = await followChange(this.context, id, await this.renderer(), (text) =>
-      this.say(text),
-    );
+    const { run, undoneBy } = await followChange(this.context, id, {
+      render: await this.renderer(),
+      say: (text) => this.say(text),
+      untilReplaced: !this.jsonEnabled(),
+    });
     const { change } = run;
     if (!change) throw new Error(`run ${id} is no upgrade`);
-    if (run.outcome !== 'finished') throw failureOf(run, undoneBy);
     const result = {
       plan: planOf(run),
       run: run.id,
@@ -75,9 +79,16 @@ export abstract class ChangeCommand extends OperatorCommand {
       to: targetOf(change),
       downtimeSeconds: downtimeOf(run),
     };
+    if (run.outcome === 'unfinished' || undoneBy?.outcome === 'unfinished') {
+      process.exitCode = SHOWN_ON;
+      return result;
+    }
+    if (run.outcome !== 'finished') throw failureOf(run, undoneBy);
     this.answer(`${result.to} is installed and healthy${change.kind === 'rollback' ? ', as before' : ''}.`);
     if (result.downtimeSeconds !== null)
       this.say(`The application was stopped for ${result.downtimeSeconds.toFixed(1)} s.`);
+    if (change.kind === 'upgrade')
+      this.say(`${result.from} is kept: ./operator.sh rollback goes back to it.`);
     return result;
   }
 }

@@ -141,7 +141,7 @@ export function describeStep(step: Step): string {
     case 'probe':
       return `Ask the ${step.target === 'api' ? 'API' : 'web app'} through the gateway`;
     case 'write-backup':
-      return `Write ${step.id}`;
+      return `Write backup ${step.id}`;
     case 'verify-backup':
       return 'Restore it once, beside the platform, and compare';
     case 'copy-backup':
