@@ -61,7 +61,12 @@ export function planRollback(observed: Observation, goal: RollbackGoal): Plan {
         { kind: 'compose-up', services: replaced },
         { kind: 'wait-healthy', services: replaced, timeoutSeconds },
       ];
+  // Those of a release that is long ago may have been removed; what is here is not pulled.
+  const needed = [
+    ...new Set([...Object.values(images), ...(goal.operator && operatorImage ? [operatorImage] : [])]),
+  ];
   const steps: Step[] = [
+    ...(needed.length > 0 ? [{ kind: 'pull-images' as const, images: needed, bundle: null }] : []),
     ...(data?.backup && operatorImage
       ? [
           { kind: 'hand-over' as const, version: to.version, image: operatorImage },

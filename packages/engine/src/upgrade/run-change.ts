@@ -133,7 +133,9 @@ export async function runChange(context: RunContext, id: string, options: Change
         exitCode: of.code === 'RECOVERY_NEEDED' ? EXIT.afterImpact : error.exitCode,
         hint: of.hint,
       });
-    if (run.change?.kind === 'rollback') {
+    // One that a person began and that has changed nothing leaves everything as it was.
+    const hasBegun = hasImpact(run) || run.change?.undoes !== null;
+    if (run.change?.kind === 'rollback' && hasBegun) {
       const hint = `${error.hint ? `${error.hint}; then ` : ''}./operator.sh rollback`;
       await give(error.message, { code: 'RECOVERY_NEEDED', hint });
       return null;
