@@ -22,7 +22,7 @@ export interface Stop {
   /** In the run that undoes it. */
   inUndo?: boolean;
   /** What is stopped after it. */
-  then?: Stop;
+  next?: Stop;
 }
 
 interface Database {
@@ -194,7 +194,7 @@ export class FakePlatform {
       (last.run !== process.run) === (stop.inUndo ?? false);
     const at = async (when: Stop['when']) => {
       if (!isHere || stop?.when !== when) return;
-      this.#stop = stop.then ? { ...stop.then, run: process.run } : null;
+      this.#stop = stop.next ? { ...stop.next, run: process.run } : null;
       if (stop.how === 'error') throw new OperatorError('FAILPOINT', 'failpoint', { exitCode: 7 });
       if (stop.how === 'kill') this.kill();
       process.dead = stop.how === 'kill';

@@ -303,7 +303,7 @@ describe('an upgrade over two releases', () => {
     const steps = await undoOf(first);
     const points = steps.flatMap((_step, index) => whens.map((when) => ({ index, when })));
     await each(points, async ({ index, when }) => {
-      const platform = await stopAt({ ...first, then: { index, when, how: 'kill', inUndo: true } });
+      const platform = await stopAt({ ...first, next: { index, when, how: 'kill', inUndo: true } });
       const run = await open(platform);
       if (run) await continueChange(platform.context(), run);
       await platform.quiet();
