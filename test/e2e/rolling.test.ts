@@ -38,17 +38,17 @@ describe('upgrades under 50 requests a second through the gateway', () => {
     return report;
   }
 
-  test('other images only: no request fails, and none takes five seconds', async () => {
+  test('other images only: no request fails, and none takes ten seconds', async () => {
     const report = await upgradeUnderTraffic('1.0.1', 'other images only');
     expect(report).toMatchObject({ failed: 0, failures: [] });
-    expect(report.latencyMs.max).toBeLessThan(5_000);
+    expect(report.latencyMs.max).toBeLessThan(10_000);
     expect(report.acknowledged.length).toBeGreaterThan(20);
   });
 
-  test('an expand migration: no request fails, and none takes five seconds', async () => {
+  test('an expand migration: no request fails, and none takes ten seconds', async () => {
     const report = await upgradeUnderTraffic('1.1.0', 'an expand migration');
     expect(report).toMatchObject({ failed: 0, failures: [] });
-    expect(report.latencyMs.max).toBeLessThan(5_000);
+    expect(report.latencyMs.max).toBeLessThan(10_000);
   });
 
   test('start has nothing to do afterwards', async () => {

@@ -14,6 +14,8 @@ export interface RollbackGoal {
   operator: boolean;
   /** The data to go back to, where the schema does not fit; null: the data stays. */
   data: RollbackData | null;
+  /** A copy that the run to undo has made, and that nobody needs where the data stays. */
+  copy: string | null;
 }
 
 export interface RollbackData {
@@ -84,6 +86,7 @@ export function planRollback(observed: Observation, goal: RollbackGoal): Plan {
     ...operator,
     { kind: 'health-gate', version: to.version, ...healthGate },
     { kind: 'record-release', version: to.version },
+    ...(goal.copy !== null && data === null ? [{ kind: 'drop-copy' as const, database: goal.copy }] : []),
   ];
   return {
     goal: `roll back to ${to.version}`,
