@@ -48,9 +48,10 @@ export abstract class ChangeCommand extends OperatorCommand {
     return { run, running };
   }
 
-  /** The newest change, ended or not. @throws OperatorError NOTHING_TO_ATTACH */
+  /** The newest change that a person began, ended or not: what undid it by itself is part of it. @throws OperatorError NOTHING_TO_ATTACH */
   protected async lastChange(): Promise<Run> {
-    const last = runsOf(await this.context.journal.read()).findLast(({ change }) => change !== null);
+    const runs = runsOf(await this.context.journal.read());
+    const last = runs.findLast(({ change }) => change !== null && change.undoes === null);
     if (last) return last;
     throw new OperatorError('NOTHING_TO_ATTACH', 'there was no upgrade or rollback yet', {
       exitCode: EXIT.usage,
