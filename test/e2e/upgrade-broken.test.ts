@@ -211,7 +211,7 @@ describe('migrations that fail: the old release is back by itself', () => {
         await migration('ALTER TABLE kg_api.documents ADD COLUMN e2e_blocked text;'),
       );
       const { message, details } = answer.document.error;
-      expect(`${message} ${details}`).toMatch(/pid \d+.*e2e_blocker/s);
+      expect(`${message} ${details}`).toMatch(/process \d+.*e2e_blocker/s);
       await expectRolledBack(answer, /lock/i);
     } finally {
       blocker.signal('SIGKILL');

@@ -1,4 +1,5 @@
 import type { ReleaseChange } from '../adapters/journal.ts';
+import { readRunLog } from '../history/log.ts';
 import { isAtRun, type Run, runsOf } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
@@ -19,6 +20,7 @@ export interface ChangeResult {
 
 /** EX_TEMPFAIL of sysexits.h; for operator.sh: ask the operator that takes the place of this one. */
 const SHOWN_ON = 75;
+const MOST_LAST_WORDS = 20;
 
 /** What `upgrade` and `rollback` share: a runner does the work, and they watch it. */
 export abstract class ChangeCommand extends OperatorCommand {
@@ -84,7 +86,7 @@ export abstract class ChangeCommand extends OperatorCommand {
       process.exitCode = SHOWN_ON;
       return result;
     }
-    if (run.outcome !== 'finished') throw failureOf(run, undoneBy);
+    if (run.outcome !== 'finished') throw failureOf(run, undoneBy, await this.#lastWords(run));
     this.answer(`${result.to} is installed and healthy${change.kind === 'rollback' ? ', as before' : ''}.`);
     if (result.downtimeSeconds !== null)
       this.say(`The application was stopped for ${result.downtimeSeconds.toFixed(1)} s.`);
@@ -92,6 +94,20 @@ export abstract class ChangeCommand extends OperatorCommand {
       this.say(`${result.from} is kept: ./operator.sh rollback goes back to it.`);
     return result;
   }
+
+  /** What the step that failed said at last: the place in a migration, who blocks it, what a container wrote. */
+  async #lastWords(run: Run): Promise<string[]> {
+    const index = failedStep(run);
+    const lines = await readRunLog(this.context.settings.stateDirectory, run.id);
+    return lines
+      .filter((line) => line.index === index)
+      .slice(-MOST_LAST_WORDS)
+      .map(({ line }) => line);
+  }
+}
+
+function failedStep({ steps }: Run): number {
+  return steps.findLastIndex(({ startedAt, finishedAt }) => startedAt !== null && finishedAt === null);
 }
 
 export function targetOf({ path }: ReleaseChange): string {
@@ -116,7 +132,7 @@ export function downtimeOf({ steps }: Run): number | null {
   return total;
 }
 
-function failureOf(run: Run, undoneBy: Run | null): OperatorError {
+function failureOf(run: Run, undoneBy: Run | null, details: string[]): OperatorError {
   const { message = 'it failed', code, exitCode = EXIT.afterImpact, hint } = run.error ?? {};
   const see = `./operator.sh history show ${run.id.slice(0, 8)} tells everything`;
   if (run.outcome === 'given-up')
@@ -125,7 +141,7 @@ function failureOf(run: Run, undoneBy: Run | null): OperatorError {
       hint: see,
     });
   if (undoneBy === null)
-    return new OperatorError(code ?? 'CHANGE_FAILED', message, { exitCode, hint: hint ?? see });
+    return new OperatorError(code ?? 'CHANGE_FAILED', message, { exitCode, details, hint: hint ?? see });
   const back = undoneBy.change ? targetOf(undoneBy.change) : 'the release before';
   if (undoneBy.outcome === 'finished')
     return new OperatorError(
@@ -133,13 +149,14 @@ function failureOf(run: Run, undoneBy: Run | null): OperatorError {
       `"${run.goal}" failed, and ${back} is back and healthy: ${message}`,
       {
         exitCode: EXIT.afterImpact,
+        details,
         hint: see,
       },
     );
   return new OperatorError(
     'RECOVERY_NEEDED',
     `"${run.goal}" failed (${message}), and so did going back to ${back}: ${undoneBy.error?.message ?? 'it was interrupted'}`,
-    { exitCode: EXIT.afterImpact, hint: undoneBy.error?.hint ?? './operator.sh rollback' },
+    { exitCode: EXIT.afterImpact, details, hint: undoneBy.error?.hint ?? './operator.sh rollback' },
   );
 }
 
