@@ -226,13 +226,14 @@ engine() { run_engine "$@"; exit "$STATUS"; } # ARGS: never returns
 operator_id() { docker container inspect -f '{{if .State.Running}}{{.Id}}{{end}}' "$OPERATOR" 2>/dev/null; }
 change() { # ARGS: upgrade and rollback go on without us, and replace the container that shows them: the one after it shows the rest
   was=$(operator_id) || was=''
-  run_engine "$COMMAND" "$@"
-  case $STATUS in [0-9] | 10 | 130 | 143) exit "$STATUS" ;; esac # it has ended by itself
-  for wait in 1 1 1 1 1 2 2 2 2 2 5 5; do
+  run_engine "$COMMAND" "$@"; TIMES=$((TIMES + 1))
+  case $STATUS in [0-9] | 10 | 130 | 143) exit "$STATUS" ;; esac # it has ended by itself; 75 and 137: it was replaced, or is about to be
+  for wait in 1 1 1 1 1 1 1 1 2 2 2 2 2; do
     id=$(operator_id) || id=''
-    case $id in '' | "$was") sleep "$wait" ;; *) engine "$COMMAND" --attach ${JSON:+--json} ${QUIET:+--quiet} ${NO_INPUT:+--no-input} ;; esac
+    case $id in '' | "$was") sleep "$wait" ;; *) break ;; esac
   done
-  exit "$STATUS"
+  [ "$TIMES" -lt 20 ] || exit "$STATUS" # more versions than that are on no path
+  change --attach ${JSON:+--json} ${QUIET:+--quiet} ${NO_INPUT:+--no-input}
 }
 run_engine() { # ARGS: as try_engine, but brings the container up if it is not
   try_engine "$@"
@@ -313,7 +314,7 @@ own_command() { # the checks, one report of all they found, the command
 }
 ended() { case $1 in 1 | 12[567]) exit 6 ;; *) exit "$1" ;; esac } # docker compose's exit code as ours
 main() {
-  JSON='' QUIET='' NO_INPUT='' YES='' DEV='' VOLUMES='' CONFIRM='' DRY_RUN='' HELP='' OTHER='' FINDINGS='' FINDINGS_EXIT='' FROM_ENV=''
+  JSON='' QUIET='' NO_INPUT='' YES='' DEV='' VOLUMES='' CONFIRM='' DRY_RUN='' HELP='' OTHER='' FINDINGS='' FINDINGS_EXIT='' FROM_ENV='' TIMES=0
   COMMAND=${1:-help} own='' previous='' && shift "$(($# > 0))"
   for argument; do # notes the flags that mean something here; the engine gets them all, except that up --dev is the shim's
     shift; [ "$COMMAND $argument" = 'up --dev' ] || set -- "$@" "$argument"

@@ -4,7 +4,7 @@
  */
 import { expectCode, run } from '../test/e2e/command.ts';
 import { ADMIN_PASSWORD, Installation } from '../test/e2e/installation.ts';
-import { startPlatformTraffic } from '../test/e2e/platform-traffic.ts';
+import { underTraffic } from '../test/e2e/platform-traffic.ts';
 import { Publisher, publishExamples } from '../test/e2e/releases.ts';
 import { type Comparison, compare, median, report, row } from './measure.ts';
 
@@ -96,9 +96,8 @@ async function downtimes(kg: Installation): Promise<Comparison[]> {
 }
 
 async function silence(kg: Installation, during: () => Promise<void>): Promise<number> {
-  const traffic = await startPlatformTraffic(kg);
-  await during();
-  return (await traffic.stop()).silenceMs;
+  const { report } = await underTraffic(kg, during);
+  return report.silenceMs;
 }
 
 function imageOf(service: string, version: string): string {

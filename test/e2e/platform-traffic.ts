@@ -53,6 +53,22 @@ export async function startPlatformTraffic(kg: Installation, perSecond = 50): Pr
   };
 }
 
+/** What happened while `work` ran, and what it returned. */
+export async function underTraffic<T>(
+  kg: Installation,
+  work: () => Promise<T>,
+): Promise<{ result: T; report: Awaited<ReturnType<PlatformTraffic['stop']>> }> {
+  const traffic = await startPlatformTraffic(kg);
+  let result: T;
+  try {
+    result = await work();
+  } catch (error) {
+    await traffic.stop();
+    throw error;
+  }
+  return { result, report: await traffic.stop() };
+}
+
 /** Not fetch(): it opens and keeps connections as it likes, and sends again by itself. */
 function send(url: string, agent: Agent, token: string, body?: object): Promise<Response> {
   return new Promise((resolve, reject) => {

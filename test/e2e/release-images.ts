@@ -21,6 +21,8 @@ export const NEVER_ANSWERS = ['CMD ["sleep", "infinity"]'];
 export const diesAfter = (seconds: number) => [
   `CMD ["timeout", "-s", "KILL", "${seconds}", "node", "--enable-source-maps", "dist/main.js"]`,
 ];
+/** An operator that does not go on by itself with an upgrade that was cut off: the test wants to see who does. */
+export const LEAVES_IT_CUT_OFF = ["RUN sed -i '/runner --resume/d' /usr/local/bin/kg-idle"];
 /** An operator that ends at once. */
 export const NO_ENTRYPOINT = ['ENTRYPOINT ["/bin/false"]'];
 

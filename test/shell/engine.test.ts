@@ -288,7 +288,7 @@ describe.each(SHELLS)('the engine under %s', (_name, shell) => {
       install.given('operator', 'running');
       install.given(
         'engine',
-        'case $* in *--attach*) exit 9 ;; *) echo new >"$FAKE_DOCKER/operator-id"; exit 137 ;; esac',
+        'case $* in *--attach*) exit 9 ;; *--yes*) echo new >"$FAKE_DOCKER/operator-id"; exit 137 ;; esac',
       );
       for (const command of ['upgrade', 'rollback']) {
         install.given('operator-id', 'old');

@@ -1,4 +1,5 @@
 import type { ContainerDetails, ContainerRuntime } from '../src/adapters/docker.ts';
+import { EXIT, OperatorError } from '../src/model/errors.ts';
 import type { ContainerObservation } from '../src/model/observation.ts';
 
 /** What a fake container does after it was started. */
@@ -7,6 +8,7 @@ export interface Behaviour {
   healthyAfterMs: number | null;
   /** From the start to its end, after which it starts again as Docker's `unless-stopped` has it; null: it goes on. */
   endsAfterMs?: number | null;
+  log?: string[];
 }
 
 interface Fake extends ContainerDetails {
@@ -24,7 +26,8 @@ export function fakeContainers(now: () => number, behaviourOf: (image: string) =
 
   const get = (id: string): Fake => {
     const found = all.get(id);
-    if (!found) throw Object.assign(new Error(`No such container: ${id}`), { statusCode: 404 });
+    if (!found)
+      throw new OperatorError('DOCKER_FAILED', `No such container: ${id}`, { exitCode: EXIT.docker });
     return found;
   };
   const seen = (one: Fake): Fake => {
@@ -104,7 +107,10 @@ export function fakeContainers(now: () => number, behaviourOf: (image: string) =
       calls.push(`${aliases.length > 0 ? 'show' : 'hide'} ${one.name}`);
       one.networks[network] = aliases;
     },
-    containerLog: async (id, lines) => [`last of ${lines} lines of ${get(id).name}`],
+    async containerLog(id, lines) {
+      const { reference, name } = get(id);
+      return (behaviourOf(reference).log ?? [`said by ${name}`]).slice(-lines);
+    },
   };
   return {
     runtime,

@@ -19,6 +19,10 @@ export interface Stop {
   index: number;
   when: 'before' | 'during' | 'after';
   how: 'kill' | 'error' | 'hang';
+  /** In the run that undoes it. */
+  inUndo?: boolean;
+  /** What is stopped after it. */
+  next?: Stop;
 }
 
 interface Database {
@@ -183,13 +187,14 @@ export class FakePlatform {
 
   async #execute(process: Process, step: Step, context: RunContext): Promise<void> {
     const stop = this.#stop?.run === process.run ? this.#stop : null;
-    const run = (await context.journal.read()).findLast(
-      (entry) => entry.event === 'step-started' && entry.run === process.run,
-    );
-    const isHere = stop !== null && run?.event === 'step-started' && run.index === stop.index;
+    const last = (await context.journal.read()).findLast(({ event }) => event === 'step-started');
+    const isHere =
+      last?.event === 'step-started' &&
+      last.index === stop?.index &&
+      (last.run !== process.run) === (stop.inUndo ?? false);
     const at = async (when: Stop['when']) => {
       if (!isHere || stop?.when !== when) return;
-      this.#stop = null;
+      this.#stop = stop.next ? { ...stop.next, run: process.run } : null;
       if (stop.how === 'error') throw new OperatorError('FAILPOINT', 'failpoint', { exitCode: 7 });
       if (stop.how === 'kill') this.kill();
       process.dead = stop.how === 'kill';
@@ -266,6 +271,7 @@ const HALVES: Halves = {
     () => void platform.databases.delete(database),
     () => void platform.databases.set(database, { ...platform.live, rows: [...platform.live.rows] }),
   ],
+  'drop-copy': (platform, { database }) => [() => void platform.databases.delete(database)],
   migrate: (platform, step) => {
     const todo = (step.pending ?? []).filter((id) => id > platform.live.head);
     const [first, rest] = pair(todo);

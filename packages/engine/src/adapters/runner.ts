@@ -123,10 +123,19 @@ export function dockerRunner(
       const own = docker.getContainer(hostname);
       await own.rename({ name: `${name}-before` });
       return async () => {
-        await named()
-          .remove({ force: true, v: true })
-          .catch(() => undefined); // the next one may have ended and be gone
-        await own.rename({ name });
+        const deadline = Date.now() + REMOVAL_MS;
+        for (;;) {
+          await named()
+            .remove({ force: true, v: true })
+            .catch(() => undefined); // the next one may have ended and be gone
+          try {
+            return await own.rename({ name });
+          } catch (error) {
+            // Docker gives a name free only some time after it began to remove its container.
+            if (Date.now() > deadline) throw notStarted(`the name ${name} is taken`, error);
+          }
+          await sleep(100);
+        }
       };
     },
   };

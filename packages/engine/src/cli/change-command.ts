@@ -1,5 +1,6 @@
 import type { ReleaseChange } from '../adapters/journal.ts';
-import { type Run, runsOf } from '../history/runs.ts';
+import { readRunLog } from '../history/log.ts';
+import { isAtRun, type Run, runsOf } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import { continueChange, openChange } from '../upgrade/begin.ts';
@@ -16,6 +17,10 @@ export interface ChangeResult {
   /** Seconds between stopping the application and its being healthy again; null: it was never stopped. */
   downtimeSeconds: number | null;
 }
+
+/** EX_TEMPFAIL of sysexits.h; for operator.sh: ask the operator that takes the place of this one. */
+const SHOWN_ON = 75;
+const MOST_LAST_WORDS = 20;
 
 /** What `upgrade` and `rollback` share: a runner does the work, and they watch it. */
 export abstract class ChangeCommand extends OperatorCommand {
@@ -40,15 +45,15 @@ export abstract class ChangeCommand extends OperatorCommand {
   protected async openChange(): Promise<{ run: Run; running: boolean } | null> {
     const run = await openChange(this.context);
     if (!run) return null;
-    const current = await this.context.runner.current();
-    const running = current?.run === run.id;
+    const running = isAtRun(run, (await this.context.runner.current())?.run);
     if (running && !this.interactive) throw isRunning(run);
     return { run, running };
   }
 
-  /** The newest change, ended or not. @throws OperatorError NOTHING_TO_ATTACH */
+  /** The newest change that a person began, ended or not: what undid it by itself is part of it. @throws OperatorError NOTHING_TO_ATTACH */
   protected async lastChange(): Promise<Run> {
-    const last = runsOf(await this.context.journal.read()).findLast(({ change }) => change !== null);
+    const runs = runsOf(await this.context.journal.read());
+    const last = runs.findLast(({ change }) => change !== null && change.undoes === null);
     if (last) return last;
     throw new OperatorError('NOTHING_TO_ATTACH', 'there was no upgrade or rollback yet', {
       exitCode: EXIT.usage,
@@ -63,12 +68,13 @@ export abstract class ChangeCommand extends OperatorCommand {
 
   /** Watches a run to its end, and tells what came of it. @throws OperatorError ROLLED_BACK, RECOVERY_NEEDED, or what it failed with */
   protected async watch(id: string): Promise<ChangeResult> {
-    const { run, undoneBy } = await followChange(this.context, id, await this.renderer(), (text) =>
-      this.say(text),
-    );
+    const { run, undoneBy } = await followChange(this.context, id, {
+      render: await this.renderer(),
+      say: (text) => this.say(text),
+      untilReplaced: !this.jsonEnabled(),
+    });
     const { change } = run;
     if (!change) throw new Error(`run ${id} is no upgrade`);
-    if (run.outcome !== 'finished') throw failureOf(run, undoneBy);
     const result = {
       plan: planOf(run),
       run: run.id,
@@ -76,11 +82,32 @@ export abstract class ChangeCommand extends OperatorCommand {
       to: targetOf(change),
       downtimeSeconds: downtimeOf(run),
     };
+    if (run.outcome === 'unfinished' || undoneBy?.outcome === 'unfinished') {
+      process.exitCode = SHOWN_ON;
+      return result;
+    }
+    if (run.outcome !== 'finished') throw failureOf(run, undoneBy, await this.#lastWords(run));
     this.answer(`${result.to} is installed and healthy${change.kind === 'rollback' ? ', as before' : ''}.`);
     if (result.downtimeSeconds !== null)
       this.say(`The application was stopped for ${result.downtimeSeconds.toFixed(1)} s.`);
+    if (change.kind === 'upgrade')
+      this.say(`${result.from} is kept: ./operator.sh rollback goes back to it.`);
     return result;
   }
+
+  /** What the step that failed said at last: the place in a migration, who blocks it, what a container wrote. */
+  async #lastWords(run: Run): Promise<string[]> {
+    const index = failedStep(run);
+    const lines = await readRunLog(this.context.settings.stateDirectory, run.id);
+    return lines
+      .filter((line) => line.index === index)
+      .slice(-MOST_LAST_WORDS)
+      .map(({ line }) => line);
+  }
+}
+
+function failedStep({ steps }: Run): number {
+  return steps.findLastIndex(({ startedAt, finishedAt }) => startedAt !== null && finishedAt === null);
 }
 
 export function targetOf({ path }: ReleaseChange): string {
@@ -105,7 +132,7 @@ export function downtimeOf({ steps }: Run): number | null {
   return total;
 }
 
-function failureOf(run: Run, undoneBy: Run | null): OperatorError {
+function failureOf(run: Run, undoneBy: Run | null, details: string[]): OperatorError {
   const { message = 'it failed', code, exitCode = EXIT.afterImpact, hint } = run.error ?? {};
   const see = `./operator.sh history show ${run.id.slice(0, 8)} tells everything`;
   if (run.outcome === 'given-up')
@@ -114,7 +141,7 @@ function failureOf(run: Run, undoneBy: Run | null): OperatorError {
       hint: see,
     });
   if (undoneBy === null)
-    return new OperatorError(code ?? 'CHANGE_FAILED', message, { exitCode, hint: hint ?? see });
+    return new OperatorError(code ?? 'CHANGE_FAILED', message, { exitCode, details, hint: hint ?? see });
   const back = undoneBy.change ? targetOf(undoneBy.change) : 'the release before';
   if (undoneBy.outcome === 'finished')
     return new OperatorError(
@@ -122,13 +149,14 @@ function failureOf(run: Run, undoneBy: Run | null): OperatorError {
       `"${run.goal}" failed, and ${back} is back and healthy: ${message}`,
       {
         exitCode: EXIT.afterImpact,
+        details,
         hint: see,
       },
     );
   return new OperatorError(
     'RECOVERY_NEEDED',
     `"${run.goal}" failed (${message}), and so did going back to ${back}: ${undoneBy.error?.message ?? 'it was interrupted'}`,
-    { exitCode: EXIT.afterImpact, hint: undoneBy.error?.hint ?? './operator.sh rollback' },
+    { exitCode: EXIT.afterImpact, details, hint: undoneBy.error?.hint ?? './operator.sh rollback' },
   );
 }
 

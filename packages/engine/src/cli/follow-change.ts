@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { followRun, type RunEvent } from '../history/follow.ts';
-import { nextStep, type Run, runsOf } from '../history/runs.ts';
+import { isAtRun, nextStep, type Run, type RunStep, runsOf } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
@@ -10,28 +10,41 @@ import type { Render } from '../run/run-plan.ts';
 const HAND_OVER_MS = 5000;
 
 /**
- * Shows an upgrade or rollback that a runner is at, from the first step that is not done, and what undoes it if it fails. Nothing depends on being watched.
- * @returns the run, and the one that undid it
+ * Shows an upgrade or rollback that a runner is at, from the first step that is not done, and what undoes it if it fails. Nothing depends
+ * on being watched.
+ * @param options.untilReplaced ends before the step in which the container that shows it is replaced; the one after it shows the rest
+ * @returns the run, and the one that undid it; a run without an end is to be shown on
  * @throws OperatorError CHANGE_INTERRUPTED where the runner is gone and the run has no end
  */
 export async function followChange(
   context: RunContext,
   id: string,
-  render: Render,
-  say: (text: string) => void,
+  options: WatchOptions,
 ): Promise<{ run: Run; undoneBy: Run | null }> {
-  const run = await watch(context, await findRun(context, id), render, say);
+  const found = await findRun(context, id);
+  const run = found.outcome === 'unfinished' ? await watch(context, found, options) : found;
   if (run.followedBy === null || run.outcome !== 'failed') return { run, undoneBy: null };
-  say(`${run.error?.message ?? 'It failed'}\nGoing back:`);
-  return { run, undoneBy: await watch(context, await findRun(context, run.followedBy), render, say) };
+  // Who attaches later was told, or is told at the end.
+  if (found !== run) options.say(`${run.error?.message ?? 'It failed'}\nGoing back:`);
+  const undoing = await findRun(context, run.followedBy);
+  return {
+    run,
+    undoneBy: undoing.outcome === 'unfinished' ? await watch(context, undoing, options) : undoing,
+  };
+}
+
+export interface WatchOptions {
+  render: Render;
+  say(text: string): void;
+  untilReplaced: boolean;
 }
 
 async function watch(
   context: RunContext,
   run: Run,
-  render: Render,
-  say: (text: string) => void,
+  { render, say, untilReplaced }: WatchOptions,
 ): Promise<Run> {
+  const stop = new AbortController();
   const ends = run.steps.map(() => Promise.withResolvers<void>());
   const reports: ((line: string) => void)[] = [];
   // What fails is told by whoever renders; a step that nobody waits for yet must not end the process.
@@ -39,8 +52,8 @@ async function watch(
   const reading = (async () => {
     try {
       for await (const event of followRun(context.settings.stateDirectory, run.id, {
-        signal: context.signal,
-        alive: () => isAlive(context, run.id),
+        signal: AbortSignal.any([context.signal, stop.signal]),
+        alive: () => isAlive(context, run),
       }))
         apply(event);
       const ended = await findRun(context, run.id);
@@ -59,7 +72,9 @@ async function watch(
 
   const done = nextStep(run);
   if (done > 0) say(`${run.goal}: ${done} of ${run.steps.length} steps are done`);
-  const steps = run.steps.slice(done).map(({ step }) => step);
+  const isReplacing = ({ step }: RunStep, index: number) => index > done && step.kind === 'replace-operator';
+  const replacing = untilReplaced ? run.steps.findIndex(isReplacing) : -1;
+  const steps = run.steps.slice(done, replacing === -1 ? undefined : replacing).map(({ step }) => step);
   const plan: Plan = { goal: run.goal, steps, warnings: [], destructive: false };
   try {
     await render(plan, (step, report) => {
@@ -67,6 +82,7 @@ async function watch(
       reports[index] = report;
       return (ends[index] as PromiseWithResolvers<void>).promise;
     });
+    if (replacing !== -1) stop.abort();
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
   } finally {
@@ -78,10 +94,10 @@ async function watch(
 /** The journal says why. */
 class StepFailed extends Error {}
 
-async function isAlive({ runner }: RunContext, id: string): Promise<boolean> {
+async function isAlive({ runner }: RunContext, run: Run): Promise<boolean> {
   const deadline = performance.now() + HAND_OVER_MS;
   for (;;) {
-    if ((await runner.current())?.run === id) return true;
+    if (isAtRun(run, (await runner.current())?.run)) return true;
     if (performance.now() > deadline) return false;
     await sleep(250);
   }

@@ -48,7 +48,8 @@ export default class Rollback extends ChangeCommand {
     const runs = runsOf(await this.context.journal.read());
     const report = (line: string) => this.say(line);
     const earlier = await findEarlier(this.context, runs, flags, report);
-    const back = await planBack(this.context, earlier, report);
+    const undoes = open?.run.change?.kind === 'upgrade';
+    const back = await planBack(this.context, { ...earlier, undoes }, report);
     const { plan, change } = back;
     const result = {
       plan,

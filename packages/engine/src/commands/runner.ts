@@ -25,7 +25,9 @@ export default class RunnerCommand extends OperatorCommand {
   /** When the operator starts: the host or Docker may have been restarted in the middle. */
   async #resume(): Promise<void> {
     const open = await openChange(this.context);
-    if (!open || open.continued > MOST_RESUMES || (await this.context.runner.current())) return;
+    // A hand-over counts as well.
+    const most = MOST_RESUMES + (open?.change?.path.length ?? 0);
+    if (!open || open.continued > most || (await this.context.runner.current())) return;
     this.say(`Going on with "${open.goal}", begun ${open.startedAt}`);
     await continueChange(this.context, open);
   }

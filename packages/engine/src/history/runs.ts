@@ -124,3 +124,8 @@ export function nextStep({ steps }: Run): number {
   const next = steps.findIndex(({ finishedAt }) => finishedAt === null);
   return next === -1 ? steps.length : next;
 }
+
+/** Whether a runner that was started for run `started` is at this one: it goes on with what undoes its own. Pure. */
+export function isAtRun(run: Run, started: string | undefined): boolean {
+  return started !== undefined && (started === run.id || started === run.change?.undoes);
+}

@@ -26,6 +26,8 @@ export type UpgradeStep =
   | { kind: 'pin-images'; version: string; images: Record<string, string> }
   | { kind: 'roll-service'; service: string; image: string; timeoutSeconds: number }
   | { kind: 'copy-database'; database: string }
+  /** A copy that is not needed any more. */
+  | { kind: 'drop-copy'; database: string }
   | {
       kind: 'health-gate';
       version: string;
@@ -100,6 +102,7 @@ const STEPS: Record<StepKind, true> = {
   'pin-images': true,
   'roll-service': true,
   'copy-database': true,
+  'drop-copy': true,
   'health-gate': true,
   'record-release': true,
   'prune-images': true,
@@ -141,7 +144,7 @@ export function describeStep(step: Step): string {
     case 'probe':
       return `Ask the ${step.target === 'api' ? 'API' : 'web app'} through the gateway`;
     case 'write-backup':
-      return `Write ${step.id}`;
+      return `Write backup ${step.id}`;
     case 'verify-backup':
       return 'Restore it once, beside the platform, and compare';
     case 'copy-backup':
@@ -172,6 +175,8 @@ export function describeStep(step: Step): string {
       return `Replace ${step.service} while it serves`;
     case 'copy-database':
       return `Keep the database as it is now, as ${step.database}`;
+    case 'drop-copy':
+      return `Drop ${step.database}, the copy of what is live`;
     case 'health-gate':
       return `Ask ${step.version} through the gateway, until it is well for ${step.stabilitySeconds} s`;
     case 'record-release':

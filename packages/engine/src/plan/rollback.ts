@@ -14,6 +14,8 @@ export interface RollbackGoal {
   operator: boolean;
   /** The data to go back to, where the schema does not fit; null: the data stays. */
   data: RollbackData | null;
+  /** A copy that the run to undo has made, and that nobody needs where the data stays. */
+  copy: string | null;
 }
 
 export interface RollbackData {
@@ -61,7 +63,12 @@ export function planRollback(observed: Observation, goal: RollbackGoal): Plan {
         { kind: 'compose-up', services: replaced },
         { kind: 'wait-healthy', services: replaced, timeoutSeconds },
       ];
+  // Those of a release that is long ago may have been removed; what is here is not pulled.
+  const needed = [
+    ...new Set([...Object.values(images), ...(goal.operator && operatorImage ? [operatorImage] : [])]),
+  ];
   const steps: Step[] = [
+    ...(needed.length > 0 ? [{ kind: 'pull-images' as const, images: needed, bundle: null }] : []),
     ...(data?.backup && operatorImage
       ? [
           { kind: 'hand-over' as const, version: to.version, image: operatorImage },
@@ -79,6 +86,7 @@ export function planRollback(observed: Observation, goal: RollbackGoal): Plan {
     ...operator,
     { kind: 'health-gate', version: to.version, ...healthGate },
     { kind: 'record-release', version: to.version },
+    ...(goal.copy !== null && data === null ? [{ kind: 'drop-copy' as const, database: goal.copy }] : []),
   ];
   return {
     goal: `roll back to ${to.version}`,

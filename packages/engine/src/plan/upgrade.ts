@@ -1,7 +1,6 @@
 import type { Observation } from '../model/observation.ts';
 import type { HealthCheck, Hook, Plan, Step } from '../model/plan.ts';
 import type { ReleasePins } from '../upgrade/pins.ts';
-import { APPLICATION_TIMEOUT_SECONDS } from './start.ts';
 
 /** Services that run the operator's image. */
 export const OPERATOR_SERVICES = ['operator', 'migrate', 'console'];
@@ -120,7 +119,7 @@ function hopSteps(
               kind: 'roll-service',
               service,
               image: images[service] as string,
-              timeoutSeconds: APPLICATION_TIMEOUT_SECONDS,
+              timeoutSeconds: healthGate.timeoutSeconds,
             }),
           ),
         ]
@@ -133,7 +132,7 @@ function hopSteps(
           {
             kind: 'wait-healthy' as const,
             services: [...edge, ...all],
-            timeoutSeconds: APPLICATION_TIMEOUT_SECONDS,
+            timeoutSeconds: healthGate.timeoutSeconds,
           },
         ]),
     { kind: 'health-gate', version, ...healthGate },

@@ -1,4 +1,4 @@
-import type { Run } from '../history/runs.ts';
+import { isAtRun, type Run } from '../history/runs.ts';
 import type { RunContext } from './context.ts';
 import { isLocked, planLock } from './lock.ts';
 
@@ -7,6 +7,6 @@ export async function activeRun(context: RunContext, runs: readonly Run[]): Prom
   const open = runs.findLast(({ outcome }) => outcome === 'unfinished');
   if (!open) return null;
   if (open.change !== null && context.settings.mode === 'containers')
-    return (await context.runner.current())?.run ?? null;
+    return isAtRun(open, (await context.runner.current())?.run) ? open.id : null;
   return open === runs.at(-1) && (await isLocked(await planLock(context.settings))) ? open.id : null;
 }

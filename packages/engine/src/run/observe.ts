@@ -1,4 +1,5 @@
 import { openChange } from '../history/last-change.ts';
+import { isAtRun } from '../history/runs.ts';
 import { OperatorError } from '../model/errors.ts';
 import type {
   ChangeObservation,
@@ -48,7 +49,7 @@ export async function observe(
 export async function observeChange({ journal, runner }: RunContext): Promise<ChangeObservation | null> {
   const run = await openChange(journal);
   if (!run) return null;
-  const running = run.outcome === 'unfinished' && (await runner.current())?.run === run.id;
+  const running = run.outcome === 'unfinished' && isAtRun(run, (await runner.current())?.run);
   return { run, running };
 }
 

@@ -11,6 +11,7 @@ const OWN = [
   'postgres.creating',
   'postgres.swap.json',
   'journal.jsonl',
+  'runs',
   '.env',
 ];
 /** What restores and trials of backups have put beside it. Backups themselves stay. */
@@ -34,5 +35,6 @@ export async function resetData(dataDirectory: string): Promise<void> {
   } finally {
     await release();
   }
+  await rm(join(dataDirectory, 'lock'), { force: true });
   await rmdir(dataDirectory).catch(() => undefined); // something of somebody else's is in it
 }

@@ -43,15 +43,16 @@ export async function lookAtHooks(root: string): Promise<{ hooks: Hook[]; proble
   const problems: HookProblem[] = [];
   for (const name of await namesIn(join(root, 'hooks'))) {
     const file = `hooks/${name}`;
+    const about = await stat(join(root, file)).catch(() => null); // a link to nowhere is no file either
     if (!(HOOKS as readonly string[]).includes(name)) {
       // `pre-backup.sh` was meant to be a hook; `pre-backup.off` and README.md were not.
       const near = nearest(name.replace(/\.sh$/, ''), HOOKS);
       if (name.includes('.') && !(name.endsWith('.sh') && near)) continue;
+      if (!near && about?.isDirectory()) continue; // what hooks share
       const fix = near ? `mv ${file} hooks/${near}` : `move it away; hooks are: ${HOOKS.join(', ')}`;
       problems.push({ file, problem: `${file} is no hook, so nothing runs it`, fix });
       continue;
     }
-    const about = await stat(join(root, file)).catch(() => null); // a link to nowhere is no file either
     if (!about?.isFile()) {
       problems.push({
         file,
@@ -105,9 +106,9 @@ export async function runHook(
   if (failure === null) return;
   if (context.signal.aborted) throw interrupted();
   if (hook.startsWith('post-')) return report(`warning: hooks/${hook} ${failure}; what it follows is done`);
-  throw new OperatorError('HOOK_FAILED', `hooks/${hook} ${failure}`, {
+  throw new OperatorError('HOOK_FAILED', `hooks/${hook} ${[failure, ...lines.slice(-1)].join(': ')}`, {
     exitCode: EXIT.precondition,
-    details: lines,
+    details: lines.slice(0, -1),
     hint: `a hook that fails stops what it comes before: mend it, or take it away (mv hooks/${hook} hooks/${hook}.off), then run the same command again`,
   });
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { forgetExchange, unfinishedExchange } from '../backup/unfinished.ts';
+import { runsOf } from '../history/runs.ts';
 import type { StepOf } from '../model/plan.ts';
 import { replaceReadable } from '../release/store.ts';
 import type { RunContext } from '../run/context.ts';
@@ -47,7 +48,7 @@ export async function recordRelease(
   await writePins(stateDirectory, { version, images });
   const installed: InstalledRelease = {
     version,
-    previous: before?.version === version ? before.previous : (before?.version ?? null),
+    previous: before?.version === version ? before.previous : (before?.version ?? (await beganFrom(context))),
     head: database.reachable ? database.schema.head : null,
     at: context.clock.date().toISOString(),
     images,
@@ -56,6 +57,12 @@ export async function recordRelease(
   await replaceReadable(stateDirectory, installedPath(stateDirectory), Buffer.from(text));
   const exchange = await unfinishedExchange(stateDirectory);
   if (exchange) await forgetExchange(stateDirectory, exchange.outgoing);
+}
+
+/** The first upgrade finds nothing recorded; what it began from is in the journal. */
+async function beganFrom({ journal }: RunContext): Promise<string | null> {
+  const last = runsOf(await journal.read()).findLast(({ change }) => change !== null);
+  return last?.change?.from.version ?? null;
 }
 
 /** Null: none was recorded yet. */

@@ -4,7 +4,7 @@ import type { StepOf } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
 import type { Report } from '../run/execute.ts';
 import { throwIfInterrupted } from '../run/wait.ts';
-import { copiesOf, gatewayNetworks, hide, imageIdOf, isWell, show } from './copies.ts';
+import { type Copies, copiesOf, gatewayNetworks, hide, imageIdOf, isWell, show } from './copies.ts';
 
 const POLL_MS = 500;
 /**
@@ -29,8 +29,10 @@ export async function rollService(
   const imageId = await imageIdOf(context, image);
   const look = () => copiesOf(context, service, image, imageId);
   await removeBroken(context, (await look()).fresh);
-  const { old, fresh } = await createMissing(context, service, image, look);
   const networks = await gatewayNetworks(context);
+  const serves = (copy: ContainerDetails) =>
+    isWell(copy) && networks.some((network) => copy.networks[network]?.includes(service));
+  const { old, fresh } = await createMissing(context, service, image, look, serves);
   for (const copy of fresh.filter(({ state }) => state === 'created')) {
     await hide(context, copy, networks);
     await runtime.startContainer(copy.id);
@@ -73,11 +75,16 @@ async function removeBroken({ runtime }: RunContext, fresh: ContainerDetails[]):
     if (!['created', 'running'].includes(state) || health === 'unhealthy') await runtime.removeContainer(id);
 }
 
-type Look = () => ReturnType<typeof copiesOf>;
-
-async function createMissing(context: RunContext, service: string, image: string, look: Look) {
+/** As many new copies as old ones serve; what else is there was left by an attempt with another image. */
+async function createMissing(
+  context: RunContext,
+  service: string,
+  image: string,
+  look: () => Promise<Copies>,
+  serves: (copy: ContainerDetails) => boolean,
+): Promise<Copies> {
   const before = await look();
-  const wanted = Math.max(before.old.length, before.fresh.length, 1);
+  const wanted = Math.max(before.old.filter(serves).length, before.fresh.length, 1);
   if (before.fresh.length === wanted) return before;
   await context.compose.createCopies(service, before.old.length + wanted);
   const after = await look();

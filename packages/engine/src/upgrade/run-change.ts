@@ -8,6 +8,7 @@ import { takeLock } from '../run/lock.ts';
 import { dockerAnswers, isDockersFault } from './docker-away.ts';
 import { failpointsOf, withFailpoints } from './failpoints.ts';
 import { hasImpact, isOver } from './impact.ts';
+import { infrastructureIsUp } from './infrastructure.ts';
 import { HandOver } from './operator.ts';
 import { planUndo } from './undo.ts';
 
@@ -33,6 +34,8 @@ const ATTEMPTS = 5;
 export async function runChange(context: RunContext, id: string, options: ChangeOptions): Promise<void> {
   const { stateDirectory } = context.settings;
   const points = failpointsOf();
+  // A test stops an upgrade or rollback that it began; what undoes it by itself is let go on.
+  const pointsIn = ({ change }: Run) => (change?.undoes ? [] : points);
   const { lock = takeLock, execute = executeStep } = options;
   let release = await lockPatiently(context, id, lock);
   try {
@@ -50,9 +53,13 @@ export async function runChange(context: RunContext, id: string, options: Change
   async function runToItsEnd(run: Run): Promise<string | null> {
     const log = openRunLog(stateDirectory, run.id);
     try {
-      for (let index = nextStep(run); index < run.steps.length; index++) {
+      const first = nextStep(run);
+      const isResumed = run.steps.some(({ startedAt }) => startedAt !== null);
+      for (let index = first; index < run.steps.length; index++) {
         if (context.signal.aborted) return null;
         try {
+          if (index === first && isResumed)
+            await infrastructureIsUp(context, (line) => log.write(index, line));
           await runStep(run, index, (line) => log.write(index, line));
         } catch (error) {
           if (context.signal.aborted) return null;
@@ -79,7 +86,7 @@ export async function runChange(context: RunContext, id: string, options: Change
     now.startedAt = clock.date().toISOString();
     for (let attempt = 1; ; attempt++) {
       try {
-        await withFailpoints(points, step.kind, () => execute(step, context, report));
+        await withFailpoints(pointsIn(run), step.kind, () => execute(step, context, report));
         break;
       } catch (error) {
         // It looks what is there before it acts, so it may be asked again.
@@ -128,7 +135,9 @@ export async function runChange(context: RunContext, id: string, options: Change
         exitCode: of.code === 'RECOVERY_NEEDED' ? EXIT.afterImpact : error.exitCode,
         hint: of.hint,
       });
-    if (run.change?.kind === 'rollback') {
+    // One that a person began and that has changed nothing leaves everything as it was.
+    const hasBegun = hasImpact(run) || run.change?.undoes !== null;
+    if (run.change?.kind === 'rollback' && hasBegun) {
       const hint = `${error.hint ? `${error.hint}; then ` : ''}./operator.sh rollback`;
       await give(error.message, { code: 'RECOVERY_NEEDED', hint });
       return null;

@@ -1,6 +1,6 @@
 import type { UpgradeStep } from '../model/plan.ts';
 import type { Executors } from '../run/execute.ts';
-import { copyDatabase } from './database-copy.ts';
+import { copyDatabase, dropCopy } from './database-copy.ts';
 import { healthGate } from './health-gate.ts';
 import { runHook } from './hooks.ts';
 import { pullImages } from './images.ts';
@@ -18,6 +18,7 @@ export const upgradeExecutors: Executors<UpgradeStep['kind']> = {
   'pin-images': pinImages,
   'roll-service': rollService,
   'copy-database': copyDatabase,
+  'drop-copy': dropCopy,
   'health-gate': healthGate,
   'record-release': recordRelease,
   'prune-images': pruneImages,

@@ -22,7 +22,11 @@ export async function planUndo(
     ({ step, finishedAt }) => step.kind === 'copy-database' && finishedAt,
   )?.step;
   const kept = copy?.kind === 'copy-database' ? { incoming: copy.database, backup: null } : null;
-  const back = await planBack(context, { to, newest: change.path.at(-1) ?? to, data: kept }, report);
+  const back = await planBack(
+    context,
+    { to, newest: change.path.at(-1) ?? to, data: kept, undoes: true },
+    report,
+  );
   return {
     plan: back.plan,
     change: { ...back.change, undoes: run.id, environment: change.environment },

@@ -30,6 +30,8 @@ export interface BackQuestion {
   newest: ReleasePins;
   /** What to take where the schema does not fit; null: there is nothing. */
   data: OlderData | null;
+  /** `data` is a copy of what is live, unless its schema has changed since. */
+  undoes?: boolean;
 }
 
 export interface Back {
@@ -42,7 +44,7 @@ export interface Back {
 /** The plan back to a release, from what is observed. @throws OperatorError SCHEMA_NOT_ACCEPTED, DATABASE_UNREACHABLE */
 export async function planBack(
   context: RunContext,
-  { to, newest, data }: BackQuestion,
+  { to, newest, data, undoes = false }: BackQuestion,
   report: (line: string) => void,
 ): Promise<Back> {
   const { settings, clock } = context;
@@ -72,6 +74,7 @@ export async function planBack(
             outgoing: outgoing.replace(/^.*?(?=\d)/, FAILED_PREFIX),
             backup: data.backup,
           },
+    copy: undoes ? (data?.incoming ?? null) : null,
   });
   const change: ReleaseChange = {
     ...{ kind: 'rollback', from, path: [to], head, undoes: null, backup: data?.backup ?? null },

@@ -100,7 +100,7 @@ class Folder {
   /** Everything in the data directory that is not a backup, or of the process that looks. */
   async contents(): Promise<string[]> {
     return (await readdir(this.data))
-      .filter((name) => !['backups', 'journal.jsonl', 'holder.json'].includes(name))
+      .filter((name) => !['backups', 'journal.jsonl', 'runs', 'holder.json', 'lock'].includes(name))
       .sort();
   }
 }

@@ -188,7 +188,7 @@ describe('dev', () => {
 
     first.kill('SIGINT');
     expect(await first.ended).toMatchObject({ code: 0 });
-    expect(readdirSync(join(folder, '.kg')).sort()).toEqual(['.env', 'objects', 'postgres']);
+    expect(readdirSync(join(folder, '.kg')).sort()).toEqual(['.env', 'lock', 'objects', 'postgres']);
 
     expect(await status()).toMatchObject({ ok: false, next: [expect.stringContaining('dev')] });
     expect(await run(['config', 'admin', '--password-stdin'], {})).toMatchObject({ code: 2 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { nextStep, runsOf, unfinishedChange } from '../../src/history/runs.ts';
-import { type Plan, STEP_KINDS } from '../../src/model/plan.ts';
+import { type Plan, STEP_KINDS, type Step, type StepKind } from '../../src/model/plan.ts';
 import { planUpgrade, type UpgradeHop } from '../../src/plan/upgrade.ts';
 import { parseRelease, type ReleaseManifest } from '../../src/release/manifest.ts';
 import { classify } from '../../src/release/schema.ts';
@@ -155,6 +155,17 @@ async function each<T>(items: readonly T[], check: (item: T) => Promise<void>): 
   await Promise.all(Array.from({ length: 12 }, work));
 }
 
+/** An error before the last step of a kind. */
+function failure({ steps }: Plan, kind: StepKind): Stop {
+  return { index: steps.findLastIndex((step) => step.kind === kind), when: 'before', how: 'error' };
+}
+
+async function undoOf(stop: Stop): Promise<Step[]> {
+  const platform = await stopAt(stop);
+  const runs = runsOf(await platform.context().journal.read());
+  return runs.at(-1)?.steps.map(({ step }) => step) ?? [];
+}
+
 const stops: Stop[] = [];
 const whens: Stop['when'][] = ['before', 'during', 'after'];
 const hows: Stop['how'][] = ['kill', 'error', 'hang'];
@@ -184,7 +195,8 @@ describe('an upgrade over two releases', () => {
     const context = platform.context();
     const earlier = await earlierThan(platform);
     const back = await planBack(context, earlier, () => undefined);
-    const stopped = new Set([...plan.steps, ...back.plan.steps].map(({ kind }) => kind));
+    const undone = await undoOf(failure(plan, 'migrate'));
+    const stopped = new Set([...plan.steps, ...back.plan.steps, ...undone].map(({ kind }) => kind));
     // Those of start, backup and restore have tests of their own (run, backup-crash); load-backup is walked by rollback --backup.
     const others = [
       'check-encryption-key',
@@ -283,6 +295,20 @@ describe('an upgrade over two releases', () => {
         steps[index]?.kind,
         [],
       ]);
+    });
+  });
+
+  test('the undoing of an upgrade is gone on with, and leaves no copy of the database', async () => {
+    const first = failure(plan, 'migrate');
+    const steps = await undoOf(first);
+    const points = steps.flatMap((_step, index) => whens.map((when) => ({ index, when })));
+    await each(points, async ({ index, when }) => {
+      const platform = await stopAt({ ...first, next: { index, when, how: 'kill', inUndo: true } });
+      const run = await open(platform);
+      if (run) await continueChange(platform.context(), run);
+      await platform.quiet();
+      const found = [index, when, steps[index]?.kind];
+      expect([...found, await platform.unlike(SECOND), platform.kept]).toEqual([...found, [], []]);
     });
   });
 

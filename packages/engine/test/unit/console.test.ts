@@ -58,6 +58,7 @@ const record = (version: string) =>
   recordRelease({ kind: 'record-release', version }, {
     settings: { stateDirectory: state },
     clock: { date: () => NOW },
+    journal: { read: async () => [] },
     observeDatabase: async () => ({
       reachable: true,
       schema: { head: '0001_first', applied: 1, pending: [] },

@@ -128,7 +128,7 @@ function upgradePlans(): Plan[] {
       ...{ from: pins('1.0.0'), hops, bundle: 'kg.tar', backup: { id: 'b', copyTo: ['elsewhere'] } },
       hooks: [...HOOKS],
     }),
-    planRollback(runningPlatform(), { ...back, data: null }),
-    planRollback(runningPlatform(), { ...back, data }),
+    planRollback(runningPlatform(), { ...back, data: null, copy: 'kg_before_1' }),
+    planRollback(runningPlatform(), { ...back, data, copy: null }),
   ];
 }

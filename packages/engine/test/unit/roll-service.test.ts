@@ -168,6 +168,15 @@ describe('roll-service', () => {
     expect((await host.runtime.inspectContainer(broken)) === null).toBe(true);
   });
 
+  test('what an attempt with a third image has left goes, and is not replaced', async () => {
+    host.create('api', OLD, true);
+    const left = host.create('api', 'registry/kg-operator-api@sha256:3333', true);
+    await host.runtime.renameOnNetwork(left, 'edge', []);
+    host.create('api', 'registry/kg-operator-api@sha256:3333');
+    await roll();
+    expect(images()).toEqual([`${NEW} running`]);
+  });
+
   test.each([
     ['never healthy', { healthyAfterMs: null }, 'is not healthy after 60 s'],
     ['ends before', { healthyAfterMs: 5_000, endsAfterMs: 2_000 }, 'ended before it was healthy'],
@@ -179,7 +188,7 @@ describe('roll-service', () => {
       code: 'APPLICATION_UNHEALTHY',
       exitCode: 7,
       message: expect.stringContaining(why),
-      details: ['kg-api-3: last of 30 lines of kg-api-3'],
+      details: ['kg-api-3: said by kg-api-3'],
     });
     expect(images()).toEqual([`${OLD} running`]);
     expect(host.calls).not.toContain('stop kg-api-2');
