@@ -174,7 +174,7 @@ asRoot(
       if (plugin) await cp(plugin, join(home, '.docker/cli-plugins/docker-compose'));
       await symlink((await run('sh', ['-c', 'command -v busybox'])).stdout.trim(), join(home, 'bin/sh'));
       expectCode(await run('chown', ['-R', '65534:65534', home]));
-    await chmod(dirname(home), 0o711); // of this run, and root's
+      await chmod(dirname(home), 0o711); // of this run, and root's
       // The group of the socket, whatever it is here.
       const group = (await run('stat', ['-c', '%g', '/var/run/docker.sock'])).stdout.trim();
       const blocks = await page('run');

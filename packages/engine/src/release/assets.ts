@@ -22,6 +22,9 @@ export const STANDALONE_FILES = [
 
 /** Beside release.json, and signed as it is. */
 export const SUMS = 'SHA256SUMS';
+export const sumsName = (version: string) => `${version}/${SUMS}`;
+/** No file that install.sh downloads is larger, in bytes. */
+export const ASSET_LIMIT = 64 * 1024 * 1024;
 export const archiveName = (version: string) => `kg-${version}.tar.gz`;
 
 export interface AssetsInput {
@@ -64,12 +67,13 @@ export async function buildAssets(input: AssetsInput): Promise<Assets> {
   return { archive, installer, sums: Buffer.from(lines.join('')) };
 }
 
-/** The version that a SHA256SUMS is of. @throws OperatorError SUMS_INVALID */
-export function versionOfSums(bytes: Uint8Array): string {
+/** A SHA256SUMS: the version it is of, and SHA-256 by name. @throws OperatorError SUMS_INVALID */
+export function parseSums(bytes: Uint8Array): { version: string; sums: Map<string, string> } {
   const lines = Buffer.from(bytes).toString('utf8').split('\n');
-  const names = lines.slice(0, -1).map((line) => /^[0-9a-f]{64} {2}([A-Za-z0-9._+-]+)$/.exec(line)?.[1]);
-  const [version] = names.flatMap((name) => /^kg-(.+)\.tar\.gz$/.exec(name ?? '')?.slice(1) ?? []);
-  if (lines.at(-1) === '' && !names.includes(undefined) && version) return version;
+  const pairs = lines.slice(0, -1).map((line) => /^([0-9a-f]{64}) {2}([A-Za-z0-9._+-]+)$/.exec(line));
+  const sums = new Map(pairs.map((pair) => [pair?.[2] ?? '', pair?.[1] ?? '']));
+  const [version] = [...sums.keys()].flatMap((name) => /^kg-(.+)\.tar\.gz$/.exec(name)?.slice(1) ?? []);
+  if (lines.at(-1) === '' && !sums.has('') && sums.has('release.json') && version) return { version, sums };
   throw new OperatorError('SUMS_INVALID', `this is no ${SUMS} of a release`, {
     exitCode: EXIT.precondition,
     hint: 'kg-operator release assets writes it',

@@ -1,5 +1,5 @@
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { SUMS, versionOfSums } from './assets.ts';
+import { parseSums, SUMS } from './assets.ts';
 import { parseChannels } from './channels.ts';
 import { CHANNELS } from './document.ts';
 import { parseRelease } from './manifest.ts';
@@ -30,7 +30,7 @@ export function signDocument(name: string, bytes: Uint8Array, keys: readonly Sec
     name === CHANNELS
       ? `kg-operator channels ${parseChannels(bytes).counter}`
       : name === SUMS
-        ? `kg-operator assets ${versionOfSums(bytes)}`
+        ? `kg-operator assets ${parseSums(bytes).version}`
         : `kg-operator release ${parseRelease(bytes, name).version}`;
   return keys.map((key) => signBytes(key, bytes, comment)).join('');
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { type AssetsInput, buildAssets, STANDALONE_FILES, versionOfSums } from '../../src/release/assets.ts';
+import { type AssetsInput, buildAssets, parseSums, STANDALONE_FILES } from '../../src/release/assets.ts';
 import { buildRelease } from '../../src/release/build.ts';
 import { parseRelease } from '../../src/release/manifest.ts';
 import { formatPublicKey } from '../../src/release/minisign.ts';
@@ -91,12 +91,12 @@ describe('the assets of a release', () => {
 
   test('SHA256SUMS is signed with its version, and nothing else under that name', async () => {
     const { sums } = await buildAssets(input());
-    expect(versionOfSums(sums)).toBe('1.2.0');
+    expect(parseSums(sums).version).toBe('1.2.0');
     expect(signDocument('SHA256SUMS', sums, [key])).toContain(
       '\ntrusted comment: kg-operator assets 1.2.0\n',
     );
     for (const text of ['', 'x', `${'0'.repeat(64)}  other\n`, `${sums}../x\n`, sums.subarray(0, -1)])
-      expect(() => versionOfSums(Buffer.from(text))).toThrow('no SHA256SUMS');
+      expect(() => parseSums(Buffer.from(text))).toThrow('no SHA256SUMS');
   });
 
   test('the operator image carries the same files', () => {
