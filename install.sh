@@ -378,6 +378,10 @@ choose_version() {
     "$expires")
         fail 3 CHANNEL_EXPIRED "the list of releases was good until $expires; this host's clock says $(date -u)" \
         'fetch a newer one, or set the clock' ;; esac
+  # What the engine keeps of the last list has it as a text within JSON.
+  last=$(sed -n 's/.*[\\]"counter[\\]": \([0-9]*\),.*/\1/p' "$DIR/.operator/releases/last-channels.json" 2>/dev/null | head -n 1) || last=''
+  [ "${last:-0}" -le "$(listed counter)" ] ||
+    fail 3 CHANNEL_REPLAYED "the list of releases has number $(listed counter), one with $last was seen here before" 'fetch a newer one'
   [ -n "$VERSION" ] || VERSION=$(listed channel "$CHANNEL")
   [ -n "$VERSION" ] || fail 2 CHANNEL_UNKNOWN "there is no channel $CHANNEL in $FROM"
   listed versions | grep -Fqx -e "$VERSION" ||
@@ -558,8 +562,10 @@ main() {
   case $REGISTRY in *[!a-z0-9.:/_-]*) fail 2 USAGE "--registry $REGISTRY: a registry and path such as ghcr.io/someone is wanted" ;; esac
   [ -z "$RESTORE" ] || [ -r "$RESTORE" ] || fail 2 USAGE "--restore: $RESTORE can't be read"
   WORK=${TMPDIR:-/tmp}/kg-install.$$.$(od -An -tx4 -N4 /dev/urandom | tr -d ' ')
-  (umask 077 && mkdir "$WORK") || fail 3 NOT_WRITTEN "$WORK can't be made: set TMPDIR to a directory that can be written"
-  trap 'rm -rf "$WORK" ${STAGE:+"$STAGE"}' EXIT && signals
+  trap 'rm -rf ${WORK:+"$WORK"} ${STAGE:+"$STAGE"}' EXIT && signals
+  if ! (umask 077 && mkdir "$WORK"); then # it may be somebody's
+    work=$WORK WORK='' && fail 3 NOT_WRITTEN "$work can't be made: set TMPDIR to a directory that can be written"
+  fi
   if [ -n "$UNINSTALL" ]; then check_target; uninstall; return; fi
 
   step 'Checking this host'

@@ -5,6 +5,7 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { STANDALONE_FILES } from '../../packages/engine/src/release/assets.ts';
+import type { ReleaseManifest } from '../../packages/engine/src/release/manifest.ts';
 import { docker, expectCode, type Result, run } from './command.ts';
 import { REPOSITORY } from './images.ts';
 import { ADMIN_PASSWORD, Installation } from './installation.ts';
@@ -152,6 +153,37 @@ describe('the life of an installation', () => {
     const { body } = await kg.api<{ documents: { title: string }[] }>('GET', '/documents');
     expect(JSON.stringify(body)).toContain('Kept');
   });
+});
+
+test('a bundle: nothing comes from a registry, and every image is the one that was signed', async () => {
+  const kg = await Installation.planned();
+  try {
+    const { images } = JSON.parse(
+      await readFile(join(publisher.folder, '1.0.0/release.json'), 'utf8'),
+    ) as ReleaseManifest;
+    const tags = Object.values(images).map(({ name }) => `${name}:1.0.0`);
+    for (const tag of tags) await docker('pull', '-q', tag);
+    const folder = dirname(kg.root);
+    await docker('image', 'save', '--output', join(folder, 'images.tar'), ...tags);
+    const bundle = join(folder, 'kg-1.0.0.tar');
+    const documents = (await readdir(publisher.folder)).filter((name) => name !== 'install.sh');
+    expectCode(
+      await run('tar', ['-cf', bundle, '-C', publisher.folder, ...documents, '-C', folder, 'images.tar']),
+    );
+    await rm(join(folder, 'images.tar'));
+    for (const tag of tags) await docker('image', 'rm', tag);
+    const flags = ['--from', bundle, '--version', '1.0.0', ...settings(kg), ...LOCAL];
+    const result = expectCode(await install(kg, { flags }));
+    expect(result.stderr).not.toContain('Pulling');
+    await expectLoginPage(kg);
+    const configs = Object.values(images).flatMap(({ platforms }) =>
+      Object.values(platforms).flatMap(({ config, digest }) => [config, digest]),
+    );
+    for (const { Config } of Object.values(await kg.containers()))
+      if (!Config.Image.startsWith('dxflrs/')) expect(configs).toContain(Config.Image);
+  } finally {
+    await kg.destroy();
+  }
 });
 
 /** What docs/getting-started.md says, by name: blocks that are run, and what they say. */

@@ -63,6 +63,26 @@ export class Host extends Install {
     );
   }
 
+  /** `cat install.sh | sh` on a pseudo-terminal, typing `input`; stdout holds what the terminal showed. */
+  onTerminal(input: string): Promise<Result> {
+    const words = [
+      ...this.shell,
+      '-s',
+      '--',
+      '--dir',
+      this.root,
+      '--from',
+      this.published.folder,
+      ...Host.QUIET_PORTS,
+    ];
+    const command = `cat '${this.installer}' | ${words.map((word) => `'${word}'`).join(' ')}`;
+    return run('script', ['-qec', command, '/dev/null'], {
+      cwd: this.home,
+      stdin: input,
+      env: this.environment(),
+    });
+  }
+
   operator(args: string[], options: RunOptions = {}): Promise<Result> {
     return this.run(args, { cwd: this.root, ...options });
   }

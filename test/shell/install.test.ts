@@ -131,6 +131,38 @@ describe.each(SHELLS)('install.sh under %s', (_name, shell) => {
     expect(host.litter()).toEqual([]);
   });
 
+  test('on a terminal it asks once, and up can ask there, though the script comes through a pipe', async () => {
+    using host = new Host(shell, published);
+    host.given('engine', '[ -t 0 ] && echo "up asks on a terminal"\n');
+    const no = await host.onTerminal('n\n');
+    expect([no.code, no.stdout]).toEqual([2, expect.stringContaining('Install kg-operator 1.1.0 in')]);
+    expect(existsSync(host.root)).toBe(false);
+    const yes = await host.onTerminal('\n');
+    expect([yes.code, yes.stdout]).toEqual([0, expect.stringContaining('up asks on a terminal')]);
+    expect(yes.stdout.match(/\[Y\/n\]/g)).toHaveLength(1);
+  });
+
+  test('--restore copies the backup to where the operator sees it, and starts from it', async () => {
+    using host = new Host(shell, published);
+    const backup = join(host.docker, 'kg-1.tar.age');
+    writeFileSync(backup, 'age');
+    expect((await host.install(['--restore', backup])).code).toBe(0);
+    expect(host.read('backups/kg-1.tar.age')).toBe('age');
+    expect(starts(host)).toEqual([
+      expect.stringContaining(` up --restore ${host.root}/backups/kg-1.tar.age --yes`),
+    ]);
+  });
+
+  test('when up fails its exit code is the answer, and the files stay', async () => {
+    using host = new Host(shell, published).given('engine', 'exit 4\n');
+    const result = await host.install(['--json']);
+    expect([result.code, errorOf(result)]).toEqual([
+      4,
+      expect.objectContaining({ code: 'START_FAILED', hint: expect.stringContaining('./operator.sh up') }),
+    ]);
+    expect(host.has('operator.sh')).toBe(true);
+  });
+
   test('without a terminal and without --yes nothing is done', async () => {
     using host = new Host(shell, published);
     const result = await host.pipe(published.read('install.sh'), ['--json']);
@@ -292,6 +324,21 @@ describe('a release that is not what was published', () => {
     copy.issue();
     expect((await host.install(['--no-start'], { env, from: copy.folder })).code).toBe(0);
     expect(await code('--version', '1.0.0')).toBe('DOWNGRADE');
+    const seen = (counter: number) =>
+      host.write(
+        '.operator/releases/last-channels.json',
+        JSON.stringify(
+          { document: String(copy.read('channels.json')).replace('"counter": 1', `"counter": ${counter}`) },
+          null,
+          1,
+        ),
+      );
+    mkdirSync(join(host.root, '.operator/releases'));
+    seen(1);
+    expect((await host.install(['--no-start'], { env, from: copy.folder })).code).toBe(0);
+    seen(2);
+    expect(await code()).toBe('CHANNEL_REPLAYED');
+    rmSync(join(host.root, '.operator/releases'), { recursive: true });
     copy.issue({ at: new Date(Date.now() - 100 * 86_400_000) });
     expect(await code()).toBe('CHANNEL_EXPIRED');
   });
