@@ -87,7 +87,7 @@ check_system() {
   system=$(uname -s) machine=$(uname -m)
   case $system in Linux) ;; *) finding 3 OS_UNSUPPORTED "Linux is needed, this is $system: use a virtual machine" ;; esac
   case $machine in x86_64 | amd64 | aarch64 | arm64) ;; *)
-      finding 3 ARCH_UNSUPPORTED "there are no images for $machine, only for x86_64 and arm64" ;; esac
+    finding 3 ARCH_UNSUPPORTED "there are no images for $machine, only for x86_64 and arm64" ;; esac
   for tool in awk sed tar gzip sort tr cp mv; do has "$tool" || finding 3 TOOL_MISSING "$tool is not installed"; done
 }
 check_tools() { # what downloads, and what verifies
@@ -137,11 +137,11 @@ check_docker() { # DOCKER_ROOT: where it keeps images; '' where it does not answ
     *) finding 6 DOCKER_REMOTE "DOCKER_HOST is $DOCKER_HOST, another machine: run this there" && return ;;
   esac
   case $(docker --version 2>/dev/null) in *[Pp]odman*)
-      finding 6 DOCKER_PODMAN 'docker is Podman here, which is not supported: install Docker Engine' && return ;; esac
+    finding 6 DOCKER_PODMAN 'docker is Podman here, which is not supported: install Docker Engine' && return ;; esac
   if ! why=$(docker version --format '{{.Server.Version}}' 2>&1); then
     case $why in
       *ermission\ denied*)
-          finding 6 DOCKER_PERMISSION "$(id -un) may not use Docker: sudo usermod -aG docker $(id -un), log in again; or run this as root" ;;
+        finding 6 DOCKER_PERMISSION "$(id -un) may not use Docker: sudo usermod -aG docker $(id -un), log in again; or run this as root" ;;
       *) finding 6 DOCKER_DOWN "Docker does not answer: start it (systemctl start docker). $why" ;;
     esac
     return
@@ -160,11 +160,11 @@ END
   elif [ "$memory" -lt "$MEMORY_GOOD_MB" ]; then warning MEMORY_SMALL "$memory MB of memory will do for a small graph; 2 GB are good"; fi
   case $os in '' | linux) ;; *) finding 6 DOCKER_WINDOWS "Docker runs $os containers here: switch it to Linux containers" ;; esac
   case $security in *rootless*)
-      finding 6 DOCKER_ROOTLESS 'Docker runs rootless: the operator needs the socket /var/run/docker.sock of a Docker that runs as root' ;; esac
-  case $(command -v docker)$DOCKER_ROOT in */snap/*) case $DIR in "$HOME"/*) ;; *)
+    finding 6 DOCKER_ROOTLESS 'Docker runs rootless: the operator needs the socket /var/run/docker.sock of a Docker that runs as root' ;; esac
+  case $(command -v docker)$DOCKER_ROOT in */snap/*) case $DIR in "${HOME-}"/*) ;; *)
     finding 6 DOCKER_SNAP "Docker from snap sees only files beneath $HOME: --dir there, or Docker's own packages" ;; esac ;; esac
   case $driver in vfs | devicemapper | aufs)
-      warning STORAGE_DRIVER "Docker's storage driver is $driver, which is slow and wasteful; overlay2 is the usual one" ;; esac
+    warning STORAGE_DRIVER "Docker's storage driver is $driver, which is slow and wasteful; overlay2 is the usual one" ;; esac
   if [ -n "${https_proxy-}${HTTPS_PROXY-}${http_proxy-}" ] && [ -z "$proxy" ]; then
     warning PROXY_DOCKER 'a proxy is in the environment, but Docker, which pulls images, knows none: docs.docker.com/engine/daemon/proxy'
   fi
@@ -214,7 +214,7 @@ check_target() { # EXISTING: fresh (no such directory), files (a directory witho
   [ "$parent" = "$DIR" ] || return 0
   EXISTING=files
   if [ -f "$DIR/docker/docker-compose.yml" ]; then
-      finding 3 TARGET_REPOSITORY "$DIR is a checkout of the repository: ./operator.sh up there" && return; fi
+    finding 3 TARGET_REPOSITORY "$DIR is a checkout of the repository: ./operator.sh up there" && return; fi
   if grep -q '^KG_VERSION=' "$DIR/operator.sh" 2>/dev/null; then
     EXISTING=installation INSTALLED=$(sed -n 's/^RELEASE_VERSION=//p' "$DIR/.operator/release.env" 2>/dev/null) || INSTALLED=''
     [ -n "$INSTALLED" ] || INSTALLED=$(sed -n 's/^KG_VERSION=//p' "$DIR/operator.sh")
@@ -376,7 +376,7 @@ choose_version() {
   expires=$(listed expiresAt)
   case $(printf '%s\n' "$expires" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" | sort | head -n 1) in
     "$expires")
-        fail 3 CHANNEL_EXPIRED "the list of releases was good until $expires; this host's clock says $(date -u)" \
+      fail 3 CHANNEL_EXPIRED "the list of releases was good until $expires; this host's clock says $(date -u)" \
         'fetch a newer one, or set the clock' ;; esac
   # What the engine keeps of the last list has it as a text within JSON.
   last=$(sed -n 's/.*[\\]"counter[\\]": \([0-9]*\),.*/\1/p' "$DIR/.operator/releases/last-channels.json" 2>/dev/null | head -n 1) || last=''
@@ -496,8 +496,11 @@ start() { # FLAGS of up
   step 'Starting (./operator.sh up)'
   set -- up "$@"
   if [ -n "$RESTORE" ]; then
-    mkdir -p "$DIR/backups" && cp "$RESTORE" "$DIR/backups/" || fail 3 NOT_WRITTEN "$RESTORE can't be copied to $DIR/backups"
-    set -- "$@" --restore "$DIR/backups/${RESTORE##*/}"
+    case $RESTORE in "$DIR"/*) ;; *) # the operator sees nothing outside
+      mkdir -p "$DIR/backups" && cp "$RESTORE" "$DIR/backups/" || fail 3 NOT_WRITTEN "$RESTORE can't be copied to $DIR/backups"
+      RESTORE=$DIR/backups/${RESTORE##*/} ;;
+    esac
+    set -- "$@" --restore "$RESTORE"
   fi
   [ -z "$YES" ] || set -- "$@" --yes
   [ -z "$QUIET" ] || set -- "$@" --quiet
@@ -525,11 +528,15 @@ uninstall() {
       [1yY]*) ;; *) fail 2 USAGE 'not confirmed: give --yes' 'nothing was removed' ;; esac
   fi
   finish_files
-  (cd "$DIR" && ./operator.sh "$@" </dev/null >&2) || fail "$?" TEARDOWN_FAILED 'the containers could not be removed; the files are as they were'
-  rm -rf "$DIR/.operator/previous-files"
-  for file in docker-compose.yml docker-compose.ghcr.yml garage/garage.toml .operator.conf.example LICENSE operator.sh; do # operator.sh last:
-    rm -f "$DIR/$file" # as long as it is there, this can be done again
+  if [ -f "$DIR/docker-compose.yml" ]; then
+    (cd "$DIR" && ./operator.sh "$@" </dev/null >&2) || fail "$?" TEARDOWN_FAILED 'the containers could not be removed; the files stay'
+  elif [ -n "$(docker ps -aq --filter "label=com.docker.compose.project=$PREFIX")" ]; then # not one that was cut off below
+    fail 3 NO_INSTALLATION "$DIR/docker-compose.yml is missing, and there are containers of $PREFIX" 'install again first, which repairs'
+  fi
+  for file in docker-compose.yml docker-compose.ghcr.yml garage/garage.toml .operator.conf.example LICENSE operator.sh; do # in this order: as
+    rm -f "$DIR/$file" # long as operator.sh is there, this can be done again
   done
+  rm -rf "$DIR/.operator/previous-files"
   rmdir "$DIR/garage" 2>/dev/null || : # something of another's is in it
   [ -z "$VOLUMES" ] || rm -f "$DIR/.operator/release.env" # of no data any more
   rmdir "$DIR" 2>/dev/null || : # backups, settings or state are in it
@@ -582,7 +589,7 @@ main() {
   if [ -z "$YES" ]; then
     case $(ask "Install kg-operator $VERSION in $DIR? [Y/n]" || echo none) in
       '' | [yY]*) ;; none)
-          fail 2 USAGE 'there is no terminal to ask on: give --yes' ;; *) fail 2 USAGE 'not confirmed; nothing was written' ;; esac
+        fail 2 USAGE 'there is no terminal to ask on: give --yes' ;; *) fail 2 USAGE 'not confirmed; nothing was written' ;; esac
   fi
   [ -z "$BUNDLE" ] || load_images
   step "Installing in $DIR"

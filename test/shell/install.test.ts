@@ -185,6 +185,14 @@ describe.each(SHELLS)('install.sh under %s', (_name, shell) => {
     expect(host.callLines()).toContain('compose down --remove-orphans');
     expect((await host.install()).code).toBe(0);
     expect(host.read('.env')).toBe(secrets);
+
+    // Cut off among the files, the containers gone: again, it goes on.
+    rmSync(join(host.root, 'docker-compose.yml'));
+    host.given('holder', '0123abc\n');
+    expect(errorOf(await host.install(['--uninstall', '--json'])).code).toBe('NO_INSTALLATION');
+    host.given('holder', '');
+    expect((await host.install(['--uninstall'])).code).toBe(0);
+    expect(Object.keys(host.tree()).sort()).toEqual(['.env', '.operator.conf', '.operator/release.env']);
   });
 
   test('--uninstall --volumes wants the name, and destroys', async () => {
