@@ -14,6 +14,7 @@
 #|   update, upgrade, rollback, history    fetch a release; go to it, and back by itself if it is not healthy; go back; what was done
 #|   logs, psql, shell [SERVICE]    what the services say (flags of docker compose logs); a prompt in the database; a shell (default: operator)
 #|   teardown [--volumes]   remove the containers (y/N, --yes); --volumes: destroy the data too (the project's name typed, or --confirm NAME)
+#|   self-update            these files anew out of the operator's image, after an upgrade; .operator/previous-files keeps the old ones
 #|   env, help, version     Compose's variables, as in eval "$(./operator.sh env)"; docker compose ps. The three want no Docker
 #| Examples: ./operator.sh up --dev --yes; ./operator.sh config ai-provider openai && ./operator.sh start
 #| Exit codes: 0 ok, 1 bug, 2 usage, 3 precondition, 4 configuration missing or invalid, 5 locked, 6 Docker or registry,
@@ -258,13 +259,38 @@ teardown() { # keeps data and .env unless --volumes
   for file in '' .next .previous; do [ ! -e "$KG_ROOT/.env$file" ] || mv "$KG_ROOT/.env$file" "$KG_ROOT/$removed$file"; done
   say "The data is gone.${HAS_ENV:+ .env is now $removed: it still opens backups; delete it if there are none}"
 }
+finish_files() { # puts in place what install.sh or self-update had laid beside, whole, when it was cut off; the twin is in install.sh
+  next=$KG_ROOT/.operator/next-files && [ -d "$next" ] || return 0
+  (cd "$next" && find . -type f ! -path ./operator.sh && echo ./operator.sh) | while IFS= read -r name; do
+    [ ! -f "$next/$name" ] || { mkdir -p "$KG_ROOT/${name%/*}" && mv -f "$next/$name" "$KG_ROOT/$name"; } || :
+  done
+  [ -z "$(find "$next" -type f)" ] || fail 3 NOT_WRITTEN "not all of $next could be put in place" 'make room or rights, then again'
+  rm -rf "$next"; durable "$KG_ROOT"
+}
+self_update() { # Docker has compared the image with its digest; a service's file system can't be written to
+  [ "$LAYOUT" = standalone ] || fail 3 REPOSITORY 'this is a checkout of the repository' 'git pull, then ./operator.sh up'
+  image=$(docker container inspect -f '{{.Config.Image}}' "$OPERATOR" 2>/dev/null) || fail 3 NOT_STARTED 'there is no operator' 'start it'
+  case $image in *@sha256:* | sha256:*) ;; *) fail 3 NOT_PINNED "$image is not pinned by digest" './operator.sh upgrade pins it' ;; esac
+  next=$KG_ROOT/.operator/next-files old=$KG_ROOT/.operator/previous-files new=$KG_ROOT/.operator/next-files.tmp.$$
+  rm -rf "$KG_ROOT"/.operator/*-files.tmp.*; mkdir "$new" "$old.tmp.$$"
+  docker cp "$OPERATOR:/opt/kg-operator/standalone/." "$new" >&2 || fail 3 NO_FILES "$image carries no files" 'install.sh brings them'
+  (cd "$new" && find . -type f) | while IFS= read -r name; do
+    if cmp -s "$new/$name" "$KG_ROOT/$name"; then rm "$new/$name"; elif [ -e "$KG_ROOT/$name" ]; then
+      mkdir -p "$old.tmp.$$/${name%/*}" && cp -p "$KG_ROOT/$name" "$old.tmp.$$/$name"; fi
+  done
+  if [ -z "$(find "$new" -type f)" ]; then rm -rf "$new" "$old.tmp.$$"; say 'The files are those of the operator already'; return; fi
+  rm -rf "$old"; mv "$old.tmp.$$" "$old"; durable "$new"; mv "$new" "$next"; finish_files # the last rename but those of finish_files decides
+  if why=$("$KG_ROOT/operator.sh" version && "$KG_ROOT/operator.sh" status --quiet 2>&1 >/dev/null); then say "Now: $why"; return; fi
+  cp -Rp "$old" "$new"; mv "$new" "$next"; finish_files
+  fail 7 SELF_UPDATE_FAILED "the new operator.sh does not answer; the old files are back$NL$why"
+}
 own_command() { # the checks, one report of all they found, the command
-  case $COMMAND in init | up | start | rotate | teardown) docker_is_ready ;; esac
+  case $COMMAND in init | up | start | rotate | teardown | self-update) docker_is_ready ;; esac
   case $COMMAND$DRY_RUN in up | start) port_is_free API_PORT "$API_PORT" && port_is_free WEB_PORT "$WEB_PORT" ;; esac
   case $DEV$LAYOUT$DEV_MODE:$COMPOSE_ENV_FILES in truestandalone* | truerepositoryfalse:*/.operator.conf*)
     finding 3 ".operator.conf:$DEV_LINE: --dev needs the repository, and DEV_MODE=true in this file" ;; esac
   [ "$COMMAND$HAS_ENV" != init.env ] || finding 3 '.env exists already: init never replaces it'
-  case $COMMAND in init | teardown | env) [ -z "$OTHER" ] || usage_error "$COMMAND does not take$OTHER" ;; esac
+  case $COMMAND in init | teardown | env | self-update) [ -z "$OTHER" ] || usage_error "$COMMAND does not take$OTHER" ;; esac
   report
   case $COMMAND in
     init) initialise; say 'Next: ./operator.sh up, or start --infra-only and config' ;; # no && or ||, here and below: they switch set -e off
@@ -279,7 +305,7 @@ own_command() { # the checks, one report of all they found, the command
     logs) docker compose logs "$@" || ended "$?" ;;
     shell) if [ -t 0 ] && [ -t 1 ]; then set -- exec; else set -- exec -T; fi
       docker compose "$@" ${OTHER:-operator} sh || ended "$?" ;;
-    rotate) rotate "$@"; return ;; teardown) teardown ;;
+    rotate) rotate "$@"; return ;; teardown) teardown ;; self-update) self_update ;;
     env) printf '%s\n' "KG_ROOT=$KG_ROOT" "COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME" "COMPOSE_FILE=$COMPOSE_FILE" \
         "COMPOSE_ENV_FILES=$COMPOSE_ENV_FILES" | sed -e "s/'/'\\\\''/g" -e "s/=/='/" -e "s/^/export /" -e "s/\$/'/"
       echo "unset $UNSET" ;; # quoted for eval
@@ -305,11 +331,13 @@ main() {
     help | -h | --help) if [ $# -gt 0 ]; then main "$@" --help; else sed -n 's/^#| //p' "$0"; fi && return ;;
     version | -V | --version) echo "kg-operator $KG_VERSION" && return ;;
     -*) COMMAND=help && usage_error 'the command comes first, then its flags' ;;
-    init | up | start | stop | restart | rotate | logs | shell | teardown | env) own=1 ;;
+    init | up | start | stop | restart | rotate | logs | shell | teardown | self-update | env) own=1 ;;
     *) HELP='' ;;
   esac
   if [ -n "$HELP" ]; then sed -n 's/^#| //p' "$0" | grep -E "^  ([a-z, ]+, )?${COMMAND}[ ,]|^Usage|^Exit|^  7" && return; fi
-  locate_root; read_settings
+  locate_root
+  if [ -d "$KG_ROOT/.operator/next-files" ]; then finish_files; exec "$KG_ROOT/operator.sh" "$COMMAND" "$@"; fi
+  read_settings
   case $HAS_ENV$COMMAND in .env* | init | up | teardown) ;; *) finding 3 "no .env in $KG_ROOT: run ./operator.sh init, or up for all" ;; esac
   if [ -n "$own" ]; then own_command "$@"; else report; fi
   case $own$COMMAND in upgrade | rollback) change "$@" ;; "$COMMAND") engine "$COMMAND" "$@" ;; esac

@@ -17,7 +17,11 @@ export async function workingTree(): Promise<string[]> {
 /** The tag of images made of this tree: a hash of all that is in them (.dockerignore), so that it never means an older one. */
 export async function imageTag(paths: string[]): Promise<string> {
   const hash = createHash('sha256');
-  const inputs = paths.filter((path) => /^(package|tsconfig\.base|packages\/|schema\/|docker\/)/.test(path));
+  const inputs = paths.filter((path) =>
+    /^(package|tsconfig\.base|packages\/|schema\/|docker\/|operator\.sh$|\.operator\.conf\.example$|LICENSE$)/.test(
+      path,
+    ),
+  );
   for (const path of inputs.filter((path) => !path.includes('/test/')).sort()) {
     const { mode } = await stat(join(REPOSITORY, path));
     hash.update(`${path}\0${mode}\0`).update(await readFile(join(REPOSITORY, path)));

@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import { STANDALONE_FILES } from '../../packages/engine/src/release/assets.ts';
 import {
   type Answer,
   begin,
@@ -131,6 +132,14 @@ export class Installation {
       WEB_PORT: webPort,
     });
     return installation;
+  }
+
+  /** One that is not there yet: install.sh will lay it out in `root`. */
+  static async planned(name = 'with a space'): Promise<Installation> {
+    const root = join(await mkdtemp(join(tmpdir(), 'kge2e-')), name);
+    const prefix = `kge2e-${randomBytes(4).toString('hex')}`;
+    const [apiPort, webPort] = await freePorts();
+    return new Installation({ root, prefix, apiPort, webPort, processes: await watchProcesses() });
   }
 
   /** Copies what is published now to where its operator sees it. */
@@ -316,15 +325,6 @@ export class Installation {
     return result;
   }
 }
-
-/** What a standalone installation consists of, and where it is in the repository. */
-const STANDALONE_FILES = [
-  ['operator.sh', 'operator.sh'],
-  ['.operator.conf.example', '.operator.conf.example'],
-  ['docker/docker-compose.yml', 'docker-compose.yml'],
-  ['docker/docker-compose.ghcr.yml', 'docker-compose.ghcr.yml'],
-  ['docker/garage/garage.toml', 'garage/garage.toml'],
-] as const;
 
 /** Copies the working tree, modes included. */
 async function copyTree(paths: string[], to: string): Promise<void> {

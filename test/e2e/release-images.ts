@@ -97,7 +97,14 @@ function engineLines(version: string, migrations: Record<string, string>, failpo
   ]);
   // oclif compares the two; the compiled modules do not depend on them.
   const setVersion = `sed -i 's/"version": "[0-9][^"]*"/"version": "${version}"/' package.json oclif.manifest.json`;
-  return [`RUN ${setVersion}${failpoints ? ' && touch .failpoints' : ''}`, ...files];
+  const stamp = [
+    `sed -i 's/^KG_VERSION=.*/KG_VERSION=${version}/' standalone/operator.sh`,
+    `sed -i 's/{IMAGE_TAG:-[^}]*}/{IMAGE_TAG:-${version}}/g' standalone/docker-compose.ghcr.yml`,
+  ];
+  return [
+    `RUN ${[setVersion, ...stamp, ...(failpoints ? ['touch .failpoints'] : [])].join(' && ')}`,
+    ...files,
+  ];
 }
 
 async function buildAndPush(service: string, image: string, recipe: string): Promise<ReleaseImage> {

@@ -99,7 +99,8 @@ export class Publisher {
     const inputs = ['--images', 'images.json', '--policy', 'policy.json', '--dir', 'migrations'];
     const createdAt = ['--created-at', new Date().toISOString()];
     await this.#run('release', 'build', this.folder, version, ...inputs, ...createdAt);
-    await this.#sign(`${version}/release.json`);
+    await this.#run('release', 'assets', this.folder, version, '--root', REPOSITORY);
+    await this.#sign(`${version}/release.json`, `${version}/SHA256SUMS`);
   }
 
   /** Makes and signs the next list, of all that were added. @param args of `release channels` */
@@ -162,12 +163,13 @@ export class Publisher {
     await writeFile(join(this.#engine.folder, name), JSON.stringify(value));
   }
 
-  #sign(name: string): Promise<void> {
-    return this.#run('release', 'sign', join(this.folder, name), '--key-file', 'release.key');
+  #sign(...names: string[]): Promise<void> {
+    const files = names.map((name) => join(this.folder, name));
+    return this.#run('release', 'sign', ...files, '--key-file', 'release.key');
   }
 
   async #run(...args: string[]): Promise<void> {
-    const { code, stdout, stderr } = await this.#engine.run(args);
+    const { code, stdout, stderr } = await this.#engine.run(args, { KG_RELEASE_KEYS: 'release.pub' });
     if (code !== 0) throw new Error(`kg-operator ${args.join(' ')}: exit ${code}\n${stdout}\n${stderr}`);
   }
 }

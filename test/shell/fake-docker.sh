@@ -6,6 +6,9 @@
 #   holder           what `ps` says                       no-images        `image inspect` fails
 #   fail             a pattern: calls it matches exit 1   engine           a script that is the engine (default: exit 0)
 #   engine-version   what `version` says of the server   held             volumes are in use: `down --volumes` leaves them
+#   info             what `info` says to install.sh       docker-version   what `--version` says
+#   operator-image   name of the operator's image         standalone       the folder of that name in it
+#   image-ids        names and ids for `image inspect -f` loaded           what `load` read
 set -eu
 cd "$FAKE_DOCKER"
 { printf '%s\0' "$#"; if [ $# -gt 0 ]; then printf '%s\0' "$@"; fi; } >>calls
@@ -19,12 +22,13 @@ if [ -e fail ]; then
   # shellcheck disable=SC2254 # a pattern
   case $* in $(cat fail)) echo 'scripted failure' >&2; exit 1 ;; esac
 fi
-case $* in 'compose version'*)
-  cat compose-version 2>/dev/null || echo 2.26.1
-  exit ;;
+case $* in
+  'compose version'*) cat compose-version 2>/dev/null || echo 2.26.1; exit ;;
+  --version) cat docker-version 2>/dev/null || echo 'Docker version 26.1.5, build a72d7cd'; exit ;;
 esac
 if [ -e down ]; then
-  echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2
+  grep . <down >&2 ||
+    echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2
   exit 1
 fi
 state=
@@ -57,10 +61,15 @@ case $* in
   'container inspect'*.Id*) # the id; `engine` scripts write another one when they are replaced
     [ -n "$state" ] || exit 1
     cat operator-id 2>/dev/null || echo 0123abc ;;
+  'container inspect'*.Config.Image*) cat operator-image 2>/dev/null || exit 1 ;;
   'container inspect'*)
     [ -n "$state" ] || { echo 'Error response from daemon: No such container' >&2; exit 1; }
     case $state in stopped*) echo false ;; *) echo true ;; esac ;;
+  'image inspect -f'*) grep "^$5 " image-ids | cut -d ' ' -f 2 ;;
   'image inspect'*) [ ! -e no-images ] ;;
+  info*) cat info 2>/dev/null || echo 'overlay2|/var/lib/docker|linux|8000000000|[name=seccomp,profile=builtin]|' ;;
+  load) cat >loaded ;;
+  'cp '*:/opt/kg-operator/standalone/.*) cp -R standalone/. "$3" ;;
   'volume ls'*) cat volumes 2>/dev/null || true ;;
   ps*) cat holder 2>/dev/null || true ;;
   version*) cat engine-version 2>/dev/null || echo 26.1.5 ;;

@@ -9,7 +9,7 @@ jest.setTimeout(FULL ? 1_200_000 : 60_000);
 const text = readFileSync(SCRIPT, 'utf8');
 
 test('shellcheck finds nothing', () => {
-  for (const file of ['operator.sh', 'test/shell/fake-docker.sh']) {
+  for (const file of ['operator.sh', 'install.sh', 'test/shell/fake-docker.sh']) {
     const { status, stdout, error } = spawnSync('shellcheck', ['-s', 'sh', file], {
       cwd: REPOSITORY,
       encoding: 'utf8',
@@ -26,6 +26,23 @@ test('is short, ends in one call, and uses neither eval nor source', () => {
   expect(lines.filter((line) => line.length > 145)).toEqual([]);
   const code = lines.filter((line) => !/^\s*#/.test(line)).join('\n');
   expect(code).not.toMatch(/^\s*(eval|source|\.)\s/m);
+});
+
+test('install.sh has the same style, and no keys of its own', () => {
+  const installer = readFileSync(join(REPOSITORY, 'install.sh'), 'utf8');
+  const lines = installer.trimEnd().split('\n');
+  expect(lines.length).toBeLessThan(650);
+  expect(lines.at(-1)).toBe('main "$@"; exit $?; }');
+  expect(lines.filter((line) => line.length > 145)).toEqual([]);
+  expect(lines.filter((line) => /^\s*(eval|source|\.)\s/.test(line))).toEqual([]);
+  // `release assets` writes them from packages/engine/src/release/keys.ts.
+  expect(
+    lines.filter((line) => /^RELEASE(_KEYS|S_URL)=/.test(line)).map((line) => line.split(' #')[0]),
+  ).toEqual(["RELEASES_URL=''", "RELEASE_KEYS=''"]);
+  for (const name of ['ENGINE_MINIMUM', 'COMPOSE_MINIMUM']) {
+    const pattern = new RegExp(`${name}=(\\S+)`);
+    expect(pattern.exec(installer)?.[1]).toBe(pattern.exec(text)?.[1]);
+  }
 });
 
 describe.each(SHELLS)('the script under %s', (name, shell) => {

@@ -21,10 +21,16 @@ export async function followChange(
   id: string,
   options: WatchOptions,
 ): Promise<{ run: Run; undoneBy: Run | null }> {
-  const run = await watch(context, await findRun(context, id), options);
+  const found = await findRun(context, id);
+  const run = found.outcome === 'unfinished' ? await watch(context, found, options) : found;
   if (run.followedBy === null || run.outcome !== 'failed') return { run, undoneBy: null };
-  options.say(`${run.error?.message ?? 'It failed'}\nGoing back:`);
-  return { run, undoneBy: await watch(context, await findRun(context, run.followedBy), options) };
+  // Who attaches later was told, or is told at the end.
+  if (found !== run) options.say(`${run.error?.message ?? 'It failed'}\nGoing back:`);
+  const undoing = await findRun(context, run.followedBy);
+  return {
+    run,
+    undoneBy: undoing.outcome === 'unfinished' ? await watch(context, undoing, options) : undoing,
+  };
 }
 
 export interface WatchOptions {

@@ -1,4 +1,5 @@
 import { OperatorError } from '../model/errors.ts';
+import { ASSET_LIMIT, parseSums, sumsName } from './assets.ts';
 import { type Channels, freshnessProblem } from './channels.ts';
 import { CHANNELS, releaseName, sha256 } from './document.ts';
 import type { TrustedKeys } from './keys.ts';
@@ -31,6 +32,7 @@ export const RELEASE_RULES = {
   'migrations-order': 'the migrations of a release do not begin with those of the release before',
   'migrations-differ': 'the newest release does not list the migrations of the folder',
   'rollback-schema': 'rollbackTo includes a version that does not run on the schema of the release',
+  'assets-differ': 'SHA256SUMS does not say the same as the files beside it, or one of them is missing',
   signature: 'a signature is missing, or none is by a key that the engine trusts',
 } as const;
 export type ReleaseRule = keyof typeof RELEASE_RULES;
@@ -61,6 +63,38 @@ export function lintReleases(input: LintInput): ReleaseFinding[] {
   ];
 }
 
+/** Whether what install.sh downloads is what the SHA256SUMS of each release says; a release without one can't be installed by it. */
+export async function lintAssets(source: ReleaseSource, { releases }: Published): Promise<ReleaseFinding[]> {
+  const found: ReleaseFinding[] = [];
+  for (const { version } of await withSums(source, releases)) {
+    const differs = (message: string) => found.push(finding('assets-differ', sumsName(version), message));
+    try {
+      const { version: said, sums } = parseSums(await source.read(sumsName(version), ASSET_LIMIT));
+      if (said !== version) differs(`it is that of ${said}`);
+      for (const [name, sum] of sums)
+        if (sha256(await source.read(`${version}/${name}`, ASSET_LIMIT)) !== sum)
+          differs(`${name} is another file`);
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      differs(error.message);
+    }
+  }
+  return found;
+}
+
+async function withSums(source: ReleaseSource, releases: PublishedRelease[]): Promise<ReleaseManifest[]> {
+  const manifests = releases.map(({ manifest }) => manifest);
+  const there = await Promise.all(
+    manifests.map(({ version }) =>
+      source.read(sumsName(version), ASSET_LIMIT).then(
+        () => true,
+        (error) => !(error instanceof OperatorError && error.code === 'SOURCE_FILE_MISSING'),
+      ),
+    ),
+  );
+  return manifests.filter((_, index) => there[index]);
+}
+
 /** Whether every document is signed as installations want it. */
 export async function lintSignatures(
   source: ReleaseSource,
@@ -68,7 +102,10 @@ export async function lintSignatures(
   keys: TrustedKeys,
 ): Promise<ReleaseFinding[]> {
   const found: ReleaseFinding[] = [];
-  const names = releases.map(({ manifest }) => releaseName(manifest.version));
+  const names = [
+    ...releases.map(({ manifest }) => releaseName(manifest.version)),
+    ...(await withSums(source, releases)).map(({ version }) => sumsName(version)),
+  ];
   for (const name of [...(channels ? [CHANNELS] : []), ...names]) {
     try {
       const { bytes, signatures } = await readSigned(source, name);

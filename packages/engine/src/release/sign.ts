@@ -1,4 +1,5 @@
 import { EXIT, OperatorError } from '../model/errors.ts';
+import { parseSums, SUMS } from './assets.ts';
 import { parseChannels } from './channels.ts';
 import { CHANNELS } from './document.ts';
 import { parseRelease } from './manifest.ts';
@@ -22,12 +23,14 @@ export async function readSigningKey(path: string): Promise<SecretKey> {
 /**
  * The text of the `.minisig` file of a document: a signature by each key, in their order. Only what installations will be able to read
  * is signed. The same input gives the same text.
- * @throws OperatorError MANIFEST_INVALID, MANIFEST_TOO_NEW
+ * @throws OperatorError MANIFEST_INVALID, MANIFEST_TOO_NEW, SUMS_INVALID
  */
 export function signDocument(name: string, bytes: Uint8Array, keys: readonly SecretKey[]): string {
   const comment =
     name === CHANNELS
       ? `kg-operator channels ${parseChannels(bytes).counter}`
-      : `kg-operator release ${parseRelease(bytes, name).version}`;
+      : name === SUMS
+        ? `kg-operator assets ${parseSums(bytes).version}`
+        : `kg-operator release ${parseRelease(bytes, name).version}`;
   return keys.map((key) => signBytes(key, bytes, comment)).join('');
 }

@@ -98,6 +98,38 @@ describe('the pipeline of a release', () => {
     });
   });
 
+  test('writes the same assets twice; lint reads all of them', async () => {
+    const env = { KG_RELEASE_KEYS: file('release.pub') };
+    const root = join(import.meta.dirname, '../../../..');
+    const names = ['install.sh', '1.0.0/install.sh', '1.0.0/kg-1.0.0.tar.gz', '1.0.0/SHA256SUMS'];
+    const sums = async (folder: string) => {
+      await published(folder);
+      const args = [
+        'release',
+        'assets',
+        folder,
+        '1.0.0',
+        '--root',
+        root,
+        '--url',
+        'https://releases.example.org',
+      ];
+      expect(await json(args, env)).toMatchObject({ code: 0, data: { version: '1.0.0' } });
+      return Promise.all(names.map((name) => bytes(`${folder}/${name}`)));
+    };
+    expect(await sums('assets')).toEqual(await sums('assets-again'));
+    const rules = async () =>
+      (
+        (await lint('assets', '--signatures')).data as unknown as { findings: { rule: string }[] }
+      ).findings.map(({ rule }) => rule);
+    expect(await rules()).toEqual(['signature']);
+    const signed = await json(['release', 'sign', 'assets/1.0.0/SHA256SUMS', '--key-file', 'release.key']);
+    expect(signed.code).toBe(0);
+    expect(await rules()).toEqual([]);
+    await writeFile(file('assets/1.0.0/install.sh'), 'another');
+    expect(await rules()).toEqual(['assets-differ']);
+  });
+
   test('is stopped by lint: exit 3 and every finding', async () => {
     await published('wrong');
     await cp(file('wrong/channels.json'), file('previous.json'));

@@ -256,3 +256,29 @@ test('one version everywhere', () => {
       ?.every((tag) => tag === `IMAGE_TAG:-${version}}`),
   ).toBe(true);
 });
+
+describe('docs/upgrades.md', () => {
+  const docs = read('docs/upgrades.md');
+
+  test('explains every code that upgrades and rollbacks give', () => {
+    const files = readdirSync(new URL('packages/engine/src/upgrade/', repository)).map(
+      (name) => `upgrade/${name}`,
+    );
+    const others = ['adapters/runner.ts', 'adapters/pull-errors.ts', 'cli/change-command.ts'];
+    const commands = ['cli/follow-change.ts', 'commands/upgrade.ts', 'commands/rollback.ts'];
+    const sources = [...files, ...others, ...commands]
+      .map((path) => read(`packages/engine/src/${path}`))
+      .join('\n');
+    // Codes have an underscore; those of the system begin with E, and variables of the environment with KG_ and the like.
+    const codes = new Set(
+      [...sources.matchAll(/(?:OperatorError\(\s*|code: )'([A-Z]+(?:_[A-Z]+)+)'/g)].map(([, code]) => code),
+    );
+    expect(codes.size).toBeGreaterThan(25);
+    for (const code of codes) expect(docs).toContain(`\`${code}\``);
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\((?!https:)([^)#]+)\)/g))
+      expect([target, existsSync(new URL(`docs/${target}`, repository))]).toEqual([target, true]);
+  });
+});

@@ -8,7 +8,7 @@ import { EXIT } from '../../model/errors.ts';
 import { count } from '../../model/plan.ts';
 import { parseChannels } from '../../release/channels.ts';
 import { readTrustedKeys } from '../../release/keys.ts';
-import { lintReleases, lintSignatures, type ReleaseFinding } from '../../release/lint.ts';
+import { lintAssets, lintReleases, lintSignatures, type ReleaseFinding } from '../../release/lint.ts';
 import { readInput, readPublished } from '../../release/published.ts';
 import { directorySource } from '../../release/source.ts';
 
@@ -43,8 +43,9 @@ export default class ReleaseLint extends OperatorCommand {
       migrations: flags.dir === undefined ? null : await readMigrations(resolve(flags.dir)),
       now: new Date(),
     });
-    if (flags.signatures)
-      findings.push(...(await lintSignatures(directorySource(folder), published, readTrustedKeys())));
+    const source = directorySource(folder);
+    findings.push(...(await lintAssets(source, published)));
+    if (flags.signatures) findings.push(...(await lintSignatures(source, published, readTrustedKeys())));
     for (const { file, rule, message } of findings)
       this.answer(`${file}: ${paint('red', rule, process.stdout)}: ${message}`);
     this.answer(`${count(published.releases.length, 'release')}: ${count(findings.length, 'finding')}.`);
