@@ -32,9 +32,12 @@ beforeAll(async () => {
   data = await dataDigests(kg);
 });
 afterAll(async () => {
-  await kg?.destroy();
-  await disk?.remove();
-  await publisher?.remove();
+  try {
+    await kg?.destroy();
+  } finally {
+    await disk?.remove();
+    await publisher?.remove();
+  }
 });
 
 const upgrade = (...args: string[]) => kg.json(['upgrade', '--yes', '--no-backup', ...args]);

@@ -100,8 +100,11 @@ beforeAll(async () => {
   data = await dataDigests(kg);
 }, 300_000);
 afterAll(async () => {
-  await kg?.destroy();
-  await publisher?.remove();
+  try {
+    await kg?.destroy();
+  } finally {
+    await publisher?.remove();
+  }
 });
 
 const upgradeTo = (version: string, failpoint?: string) =>

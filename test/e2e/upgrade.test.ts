@@ -43,8 +43,11 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   store?.client.destroy();
-  await kg?.destroy();
-  await publisher?.remove();
+  try {
+    await kg?.destroy();
+  } finally {
+    await publisher?.remove();
+  }
 });
 
 const everything = async () => ({ rows: await dataDigests(kg), objects: await objectDigests(store) });

@@ -42,14 +42,26 @@ export async function withFailpoints(
   const [before, during, after] = [at('before'), at('during'), at('after')];
   if (before) await fail(before.how);
   if (during?.how === 'error') await work().then(() => fail('error'));
-  else if (during) await Promise.race([inTheMiddle(during.how, fail), work().then(() => fail(during.how))]);
-  else await work();
+  else if (during) {
+    let isOver = false;
+    const done = work()
+      .finally(() => {
+        isOver = true;
+      })
+      .then(() => fail(during.how));
+    // A step that hands over ends with an error, and then this process is to end, too.
+    await Promise.race([inTheMiddle(() => isOver, during.how, fail), done]);
+  } else await work();
   if (after) await fail(after.how);
 }
 
-async function inTheMiddle(how: Failpoint['how'], fail: typeof failNow): Promise<never> {
+async function inTheMiddle(
+  isOver: () => boolean,
+  how: Failpoint['how'],
+  fail: typeof failNow,
+): Promise<never> {
   await new Promise((resolve) => setTimeout(resolve, DURING_MS));
-  return fail(how);
+  return isOver() ? new Promise<never>(() => undefined) : fail(how);
 }
 
 async function failNow(how: Failpoint['how']): Promise<never> {
