@@ -245,6 +245,9 @@ run_engine() { # ARGS: as try_engine, but brings the container up if it is not
 }
 ask() { [ -z "$NO_INPUT" ] && (: </dev/tty) 2>/dev/null && printf '%s ' "$1" >/dev/tty && read -r answer </dev/tty && echo "$answer"; }
 teardown() { # keeps data and .env unless --volumes
+  [ -z "$(docker ps -q --filter "name=^/?$CONTAINER_PREFIX-runner$")" ] ||
+    fail 5 LOCKED 'an upgrade or rollback is running' \
+      "./operator.sh upgrade --attach shows it; docker stop $CONTAINER_PREFIX-runner ends it between two steps"
   if [ -n "$VOLUMES" ]; then
     [ "${CONFIRM:-$(ask "This destroys all data of the installation. Type its name, $CONTAINER_PREFIX, to go on:")}" = "$CONTAINER_PREFIX" ] ||
       usage_error "not confirmed: to destroy the data, type the name on a terminal or give --confirm $CONTAINER_PREFIX"

@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import type { ReleaseImage } from '../../packages/engine/src/release/manifest.ts';
-import { changesIn, dataDigests, expectNothingLeft, expectServing, lastChange } from './changes.ts';
+import { atStep, changesIn, dataDigests, expectNothingLeft, expectServing, lastChange } from './changes.ts';
+import { causeFault, type Disks } from './faults.ts';
 import { ADMIN_PASSWORD, Installation, type JsonDocument } from './installation.ts';
 import { type LimitedDisk, limitedDisk, volumeIn } from './limited-disk.ts';
 import { diesAfter, NEVER_ANSWERS, NO_ENTRYPOINT } from './release-images.ts';
 import { nextMigration, Publisher, type ReleaseOptions } from './releases.ts';
+import { until } from './wait.ts';
 
 jest.setTimeout(300_000);
 
@@ -202,6 +204,18 @@ describe('migrations that fail: the old release is back by itself', () => {
     const sql = `CREATE UNLOGGED TABLE kg_api.e2e_large AS
       SELECT n, (SELECT string_agg(md5((n * 16 + part)::text), '') FROM generate_series(1, 16) part) FROM generate_series(1, 2000000) n;`;
     await expectRolledBack(await tryBroken('1.2.2', await migration(sql)), /space|disk/i);
+  });
+
+  test('1.2.4: PostgreSQL is killed in the middle', async () => {
+    const sql = 'CREATE TABLE kg_api.e2e_slow (id int);\nSELECT pg_sleep(20);';
+    const answer = tryBroken('1.2.4', await migration(sql));
+    await atStep(kg, 'migrate');
+    await until('it sleeps', async () =>
+      (await kg.psql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")).includes('1'),
+    );
+    expect(await causeFault('server', kg, {} as Disks)).toBe(true);
+    await expectRolledBack(await answer, /connection|database/i);
+    expect(await kg.psql("SELECT to_regclass('kg_api.e2e_slow') IS NULL")).toEqual(['t']);
   });
 
   test('1.2.3: a table that somebody else has locked; who it is is named', async () => {

@@ -65,6 +65,7 @@ export function fakeContainers(now: () => number, behaviourOf: (image: string) =
   };
 
   const runtime: ContainerRuntime = {
+    removeScratch: async () => undefined,
     async listContainers() {
       return [...all.values()].map(seen).map(
         ({ id, service, state, health, reference, imageId }): ContainerObservation => ({

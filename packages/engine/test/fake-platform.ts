@@ -108,7 +108,7 @@ export class FakePlatform {
       images: { find: async () => null },
       compose: { declaredServices: async () => declared },
       serviceMemo: { recall: async () => null, renew: async () => undefined },
-      runtime: { listContainers: async () => this.#observed() },
+      runtime: { removeScratch: async () => undefined, listContainers: async () => this.#observed() },
       observeDatabase: async () => {
         const { database } = runningPlatform();
         if (!database.reachable) throw new Error('reachable');

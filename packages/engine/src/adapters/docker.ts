@@ -22,8 +22,21 @@ export interface ContainerRuntime {
   removeContainer(id: string): Promise<void>;
   /** Under which names others on a network find a container, beside its own name; connects it again, which ends its connections there. */
   renameOnNetwork(id: string, network: string, aliases: string[]): Promise<void>;
+  /** Removes the trial servers that a killed run has left: the caller holds the installation's lock. */
+  removeScratch(project: string): Promise<void>;
   /** The newest lines that a container wrote, oldest first. */
   containerLog(id: string, lines: number): Promise<string[]>;
+}
+
+/** Of a container that lives as long as one trial; its value is the project. */
+export const SCRATCH_LABEL = 'kg-operator.scratch';
+/** An image that Compose has built names the project that built it, and a container would take that over. */
+export const NOT_OF_COMPOSE = { 'com.docker.compose.project': '', 'com.docker.compose.service': '' };
+
+export async function removeScratch(docker: Docker, project: string): Promise<void> {
+  const filters = { label: [`${SCRATCH_LABEL}=${project}`] };
+  const left = await docker.listContainers({ all: true, filters });
+  for (const { Id } of left) await docker.getContainer(Id).remove({ force: true, v: true });
 }
 
 /** What only `docker inspect` says. */
@@ -68,6 +81,7 @@ export function dockerRuntime(docker = new Docker()): ContainerRuntime {
         throw refused('look at', container, error);
       }
     },
+    removeScratch: (project) => removeScratch(docker, project),
     async diskIn(container, path) {
       try {
         const exec = await docker
@@ -83,7 +97,7 @@ export function dockerRuntime(docker = new Docker()): ContainerRuntime {
   };
 }
 
-type Actions = Omit<ContainerRuntime, 'listContainers' | 'diskIn' | 'volumesOf'>;
+type Actions = Omit<ContainerRuntime, 'listContainers' | 'diskIn' | 'volumesOf' | 'removeScratch'>;
 
 function containerActions(docker: Docker): Actions {
   return {

@@ -15,6 +15,7 @@ export interface RunningProcess {
 export function hostRuntime(find: () => Promise<RunningProcess | null>): ContainerRuntime {
   return {
     volumesOf: async () => [],
+    removeScratch: async () => undefined,
     async listContainers() {
       const found = await find();
       if (!found) return [];

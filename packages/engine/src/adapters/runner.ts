@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
+import { NOT_OF_COMPOSE } from './docker.ts';
 
 /** The container in which an upgrade or rollback runs: it outlives the terminal, the operator container and, by a hand-over, the engine. */
 export interface Runner {
@@ -85,7 +86,7 @@ export function dockerRunner(
           Cmd: ['kg-operator', 'runner', run],
           WorkingDir: env.KG_ROOT ?? '/',
           Env: [...own.map(([key, value]) => `${key}=${value}`), `KG_RUNNER_IMAGE=${image}`],
-          Labels: { [RUN_LABEL]: run, [PROJECT_LABEL]: project },
+          Labels: { [RUN_LABEL]: run, [PROJECT_LABEL]: project, ...NOT_OF_COMPOSE },
           StopTimeout: 30,
           HostConfig: {
             AutoRemove: true,

@@ -5,8 +5,8 @@ import Docker from 'dockerode';
 import pg from 'pg';
 import tar from 'tar-stream';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
+import { NOT_OF_COMPOSE, removeScratch, SCRATCH_LABEL } from './docker.ts';
 
-const LABEL = 'kg-operator.scratch';
 const READY_SECONDS = 90;
 
 export interface ScratchOptions {
@@ -37,7 +37,7 @@ export async function withScratchPostgres<T>(
     container = await docker.createContainer({
       name,
       Image: options.image,
-      Labels: { [LABEL]: options.project },
+      Labels: { [SCRATCH_LABEL]: options.project, ...NOT_OF_COMPOSE },
       // A file, put inside below: `docker inspect` shows the environment to everyone who may ask.
       Env: ['POSTGRES_USER=kg', 'POSTGRES_DB=kg', 'POSTGRES_PASSWORD_FILE=/tmp/scratch-password'],
       HostConfig: {
@@ -74,12 +74,6 @@ async function isRunning(container: Docker.Container | undefined): Promise<boole
   } catch {
     return false; // Docker does not know it any more, or is gone itself
   }
-}
-
-/** Removes what killed runs left behind. */
-export async function removeScratch(docker: Docker, project: string): Promise<void> {
-  const left = await docker.listContainers({ all: true, filters: { label: [`${LABEL}=${project}`] } });
-  for (const { Id } of left) await docker.getContainer(Id).remove({ force: true, v: true });
 }
 
 function passwordArchive(password: Secret): NodeJS.ReadableStream {

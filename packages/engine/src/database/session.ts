@@ -74,6 +74,7 @@ export async function openSession(
   client.on('end', () => {
     alive = false;
   });
+  const ended = new Promise<void>((resolve) => client.once('end', resolve));
   try {
     await client.connect();
   } catch (error) {
@@ -101,7 +102,10 @@ export async function openSession(
     get alive() {
       return alive;
     },
-    close: () => client.end(),
+    // One that is lost has nothing to end, and node-postgres would wait for the end of what has ended.
+    close: async () => {
+      if (alive) await Promise.race([client.end(), ended]);
+    },
   };
 }
 

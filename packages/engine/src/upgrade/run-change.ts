@@ -58,8 +58,7 @@ export async function runChange(context: RunContext, id: string, options: Change
       for (let index = first; index < run.steps.length; index++) {
         if (context.signal.aborted) return null;
         try {
-          if (index === first && isResumed)
-            await infrastructureIsUp(context, (line) => log.write(index, line));
+          if (index === first) await tidyUp(isResumed, (line) => log.write(index, line));
           await runStep(run, index, (line) => log.write(index, line));
         } catch (error) {
           if (context.signal.aborted) return null;
@@ -78,6 +77,12 @@ export async function runChange(context: RunContext, id: string, options: Change
     }
   }
 
+  /** What a run that was cut off has left, this one or the one before it, and what going on needs. */
+  async function tidyUp(isResumed: boolean, report: (line: string) => void): Promise<void> {
+    await context.runtime.removeScratch(context.settings.project);
+    if (isResumed) await infrastructureIsUp(context, report);
+  }
+
   async function runStep(run: Run, index: number, report: (line: string) => void): Promise<void> {
     const { journal, clock } = context;
     const now = run.steps[index] as RunStep;
@@ -86,7 +91,7 @@ export async function runChange(context: RunContext, id: string, options: Change
     now.startedAt = clock.date().toISOString();
     for (let attempt = 1; ; attempt++) {
       try {
-        await withFailpoints(pointsIn(run), step.kind, () => execute(step, context, report));
+        await orNothingLeft(withFailpoints(pointsIn(run), step.kind, () => execute(step, context, report)));
         break;
       } catch (error) {
         // It looks what is there before it acts, so it may be asked again.
@@ -169,6 +174,21 @@ export async function runChange(context: RunContext, id: string, options: Change
       await give(message, { code: 'RECOVERY_NEEDED', hint: reason.hint ?? './operator.sh rollback' });
       return null;
     }
+  }
+}
+
+/**
+ * A step whose answer can't come any more, because nothing is left in this process that could give it, has failed: Node would end without
+ * a word. https://nodejs.org/api/process.html#event-beforeexit
+ */
+async function orNothingLeft(work: Promise<void>): Promise<void> {
+  const { promise: never, reject } = Promise.withResolvers<never>();
+  const onIdle = () => reject(new Error('the step has ended without an answer'));
+  process.once('beforeExit', onIdle);
+  try {
+    await Promise.race([work, never]);
+  } finally {
+    process.off('beforeExit', onIdle);
   }
 }
 
