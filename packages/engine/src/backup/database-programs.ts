@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import type { ConnectionSettings } from '@kg-operator/config';
@@ -25,7 +26,10 @@ export async function runProgram(
   { settings, input, signal }: ProgramOptions,
 ): Promise<Buffer> {
   signal?.throwIfAborted();
-  const child = spawn(program, args, { env: environment(settings), stdio: 'pipe' });
+  const child = spawn(program, args, {
+    env: environment(settings),
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+  });
   const stop = () => child.kill('SIGTERM'); // pg_restore -j ends its workers itself
   signal?.addEventListener('abort', stop, { once: true });
   const ended = new Promise<number | null>((resolve, reject) => {
@@ -34,11 +38,14 @@ export async function runProgram(
   });
   try {
     // A program that fails stops reading: its own words say why, not the broken pipe.
-    const fed = pipeline(chunksOf(input), child.stdin).catch((error) => error as Error);
+    const fed =
+      child.stdin && input !== undefined
+        ? pipeline(chunksOf(input), child.stdin).catch((error) => error as Error)
+        : undefined;
     const [code, stdout, stderr, unread] = await Promise.all([
       ended,
-      buffer(child.stdout),
-      text(child.stderr),
+      buffer(child.stdout as Readable),
+      text(child.stderr as Readable),
       fed,
     ]);
     signal?.throwIfAborted();
@@ -58,8 +65,10 @@ export async function runProgram(
   }
 }
 
-function chunksOf(input: ProgramOptions['input']): Iterable<Buffer | string> | AsyncIterable<Uint8Array> {
-  return input === undefined || typeof input === 'string' || Buffer.isBuffer(input) ? [input ?? ''] : input;
+function chunksOf(
+  input: NonNullable<ProgramOptions['input']>,
+): Iterable<Buffer | string> | AsyncIterable<Uint8Array> {
+  return typeof input === 'string' || Buffer.isBuffer(input) ? [input] : input;
 }
 
 function environment(settings: ConnectionSettings | undefined): NodeJS.ProcessEnv {
