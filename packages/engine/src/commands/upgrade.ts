@@ -52,7 +52,7 @@ export default class Upgrade extends ChangeCommand {
     const { installed, target, plan } = prepared;
     const result = { plan, run: null, from: installed, to: target, downtimeSeconds: null };
     if (prepared.hops.length === 0) {
-      this.answer(`${installed} is installed, and that is the newest.`);
+      this.answer(`${installed} is installed already: there is nothing to do.`);
       return result;
     }
     if (flags['dry-run']) {
