@@ -76,7 +76,9 @@ function merge(entries: JournalEntry[], lines: RunEvent[]): RunEvent[] {
   const merged: RunEvent[] = [];
   let next = 0;
   for (const entry of entries) {
-    const isBefore = ({ at }: RunEvent) => (entry.event === 'step-started' ? at < entry.at : at <= entry.at);
+    // Within a millisecond: what a step says comes after its beginning, and before any end.
+    const isEnd = entry.event === 'step-finished' || ENDS.includes(entry.event);
+    const isBefore = ({ at }: RunEvent) => (isEnd ? at <= entry.at : at < entry.at);
     for (let line = lines[next]; line && isBefore(line); line = lines[++next]) merged.push(line);
     merged.push(entry);
   }
