@@ -58,7 +58,7 @@ export async function runChange(context: RunContext, id: string, options: Change
       for (let index = first; index < run.steps.length; index++) {
         if (context.signal.aborted) return null;
         try {
-          if (index === first) await tidyUp(isResumed, (line) => log.write(index, line));
+          if (index === first) await tidyUp(run, isResumed, (line) => log.write(index, line));
           await runStep(run, index, (line) => log.write(index, line));
         } catch (error) {
           if (context.signal.aborted) return null;
@@ -78,9 +78,9 @@ export async function runChange(context: RunContext, id: string, options: Change
   }
 
   /** What a run that was cut off has left, this one or the one before it, and what going on needs. */
-  async function tidyUp(isResumed: boolean, report: (line: string) => void): Promise<void> {
+  async function tidyUp(run: Run, isResumed: boolean, report: (line: string) => void): Promise<void> {
     await context.runtime.removeScratch(context.settings.project);
-    if (isResumed) await infrastructureIsUp(context, report);
+    if (isResumed) await infrastructureIsUp(context, run, report);
   }
 
   async function runStep(run: Run, index: number, report: (line: string) => void): Promise<void> {
