@@ -1,7 +1,6 @@
 import type { Run } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { isUp } from '../model/observation.ts';
-import { OPERATOR_SERVICES } from '../plan/upgrade.ts';
 import type { RunContext } from '../run/context.ts';
 import { throwIfInterrupted } from '../run/wait.ts';
 
@@ -22,9 +21,7 @@ export async function infrastructureIsUp(
   report: (line: string) => void,
 ): Promise<void> {
   const { clock, compose, runtime, settings, signal } = context;
-  const services = (await compose.declaredServices()).filter(
-    ({ name, oneShot }) => !oneShot && !OPERATOR_SERVICES.includes(name),
-  );
+  const services = (await compose.declaredServices()).filter(({ oneShot }) => !oneShot);
   const began = clock.now();
   for (;;) {
     throwIfInterrupted(signal);
@@ -34,7 +31,7 @@ export async function infrastructureIsUp(
       .filter(({ layer }) => layer === 'infrastructure' || !willStartIt(run))
       .flatMap(({ name }) => of(name).filter(({ state }) => state === 'exited'));
     const waiting = services
-      .filter(({ layer }) => layer === 'infrastructure')
+      .filter(({ layer, optional }) => layer === 'infrastructure' && !optional)
       .filter((service) => !isUp({ ...service, self: false, containers: of(service.name) }))
       .map(({ name }) => name);
     if (waiting.length === 0 && ended.length === 0) return;
