@@ -258,7 +258,8 @@ teardown() { # keeps data and .env unless --volumes
   compose down --remove-orphans ${VOLUMES:+--volumes} && [ -n "$VOLUMES" ] || return 0
   left=$(docker volume ls -q --filter "label=com.docker.compose.project=$CONTAINER_PREFIX") || left=unknown # compose passes over those in use
   [ -z "$left" ] || fail 6 VOLUMES_LEFT "not removed, still in use: $left" 'stop what uses them (docker ps --filter volume=NAME), then again'
-  removed=.env.removed-$(date -u +%Y%m%dT%H%M%SZ)
+  stamp=removed-$(date -u +%Y%m%dT%H%M%SZ) journal=$KG_ROOT/.operator/journal && removed=.env.$stamp
+  [ ! -e "$journal.jsonl" ] || mv "$journal.jsonl" "$journal.$stamp.jsonl" # an upgrade in it that was cut off would bar the next up
   for file in '' .next .previous; do [ ! -e "$KG_ROOT/.env$file" ] || mv "$KG_ROOT/.env$file" "$KG_ROOT/$removed$file"; done
   say "The data is gone.${HAS_ENV:+ .env is now $removed: it still opens backups; delete it if there are none}"
 }

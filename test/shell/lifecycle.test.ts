@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { symlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
@@ -336,6 +336,8 @@ describe.each(SHELLS)('lifecycle under %s', (_name, shell) => {
       '--volumes %j destroys the data; .env gets another name',
       async (args) => {
         const before = install.read('.env');
+        mkdirSync(join(install.root, '.operator'));
+        install.write('.operator/journal.jsonl', 'an upgrade that was cut off\n');
         const result = await install.run(['teardown', '--volumes', ...args, '--json']);
         expect(result.code).toBe(0);
         expect(JSON.parse(result.stdout)).toMatchObject({ ok: true, command: 'teardown' });
@@ -345,6 +347,10 @@ describe.each(SHELLS)('lifecycle under %s', (_name, shell) => {
         const removed = install.files().filter((file) => file.startsWith('.env'));
         expect(removed).toEqual([expect.stringMatching(/^\.env\.removed-\d{8}T\d{6}Z$/)]);
         expect(install.read(removed[0] ?? '')).toBe(before);
+        // It is of data that is gone, and an upgrade in it that was cut off would keep the next `up` from starting.
+        expect(readdirSync(join(install.root, '.operator'))).toEqual([
+          expect.stringMatching(/^journal\.removed-\d{8}T\d{6}Z\.jsonl$/),
+        ]);
         expect((await install.run(['init'])).code).toBe(0);
       },
     );

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { readRun } from '../history/find.ts';
 import { followRun, type RunEvent } from '../history/follow.ts';
-import { isAtRun, nextStep, type Run, type RunStep, runsOf } from '../history/runs.ts';
+import { isAtRun, nextStep, type Run, type RunStep } from '../history/runs.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Plan } from '../model/plan.ts';
 import type { RunContext } from '../run/context.ts';
@@ -21,12 +22,12 @@ export async function followChange(
   id: string,
   options: WatchOptions,
 ): Promise<{ run: Run; undoneBy: Run | null }> {
-  const found = await findRun(context, id);
+  const found = await readRun(context.journal, id);
   const run = found.outcome === 'unfinished' ? await watch(context, found, options) : found;
   if (run.followedBy === null || run.outcome !== 'failed') return { run, undoneBy: null };
   // Who attaches later was told, or is told at the end.
   if (found !== run) options.say(`${run.error?.message ?? 'It failed'}\nGoing back:`);
-  const undoing = await findRun(context, run.followedBy);
+  const undoing = await readRun(context.journal, run.followedBy);
   return {
     run,
     undoneBy: undoing.outcome === 'unfinished' ? await watch(context, undoing, options) : undoing,
@@ -56,7 +57,7 @@ async function watch(
         alive: () => isAlive(context, run),
       }))
         apply(event);
-      const ended = await findRun(context, run.id);
+      const ended = await readRun(context.journal, run.id);
       if (ended.outcome === 'unfinished') throw interruptedRun(ended);
       for (const { reject } of ends) reject(new StepFailed());
     } catch (error) {
@@ -88,7 +89,7 @@ async function watch(
   } finally {
     await reading;
   }
-  return await findRun(context, run.id);
+  return await readRun(context.journal, run.id);
 }
 
 /** The journal says why. */
@@ -101,12 +102,6 @@ async function isAlive({ runner }: RunContext, run: Run): Promise<boolean> {
     if (performance.now() > deadline) return false;
     await sleep(250);
   }
-}
-
-export async function findRun(context: RunContext, id: string): Promise<Run> {
-  const run = runsOf(await context.journal.read()).find((one) => one.id === id);
-  if (run) return run;
-  throw new Error(`run ${id} is not in the journal`);
 }
 
 function interruptedRun({ goal, change }: Run): OperatorError {

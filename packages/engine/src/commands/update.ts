@@ -41,7 +41,7 @@ export default class Update extends ChangeCommand {
     const { plan, ...fetched } = await prepareUpdate(this.context, observed, flags, service?.name ?? null);
     const { installed, target, path, images } = fetched;
     if (path.length === 0) {
-      this.answer(`${installed} is installed, and that is the newest.`);
+      this.answer(`${installed} is installed already: there is nothing to fetch.`);
       return fetched;
     }
     if (images.length === 0) {

@@ -1,7 +1,13 @@
+import type { Journal } from '../adapters/journal.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import type { Run } from './runs.ts';
+import { type Run, runsOf } from './runs.ts';
 
 const NEAREST = 5;
+
+/** A run as the journal has it now. @throws OperatorError RUN_UNKNOWN */
+export async function readRun(journal: Journal, id: string): Promise<Run> {
+  return findRun(runsOf(await journal.read()), id);
+}
 
 /**
  * The run that is meant by an id, or the beginning of one. Pure.

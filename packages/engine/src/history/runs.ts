@@ -7,6 +7,7 @@ export interface Run {
   id: string;
   command: string;
   goal: string;
+  /** Who typed it, as `os:NAME`; null: not known, or the engine by itself. */
   actor: string | null;
   engine: string | null;
   startedAt: string;

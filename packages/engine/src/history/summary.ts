@@ -4,15 +4,11 @@ import type { Run, RunStep } from './runs.ts';
 export type RunResult = 'finished' | 'failed' | 'rolled-back' | 'given-up' | 'interrupted' | 'running';
 
 /** One run of `history`; schema/json/history.schema.json describes it. Times are ISO 8601. */
-export interface RunSummary {
-  id: string;
-  command: string;
-  goal: string;
-  /** Who typed it, as `os:NAME`; null: not known, or the engine by itself. */
-  actor: string | null;
-  engine: string | null;
-  startedAt: string;
-  endedAt: string | null;
+export interface RunSummary
+  extends Pick<
+    Run,
+    'id' | 'command' | 'goal' | 'actor' | 'engine' | 'startedAt' | 'endedAt' | 'followedBy' | 'continued'
+  > {
   /** From its beginning to its end; null: it has none. */
   seconds: number | null;
   result: RunResult;
@@ -22,10 +18,6 @@ export interface RunSummary {
   error: { code: string | null; message: string; hint: string | null } | null;
   /** The run that this one undid by itself. */
   undoes: string | null;
-  /** The run that undid this one, or was made in its place. */
-  followedBy: string | null;
-  /** How often another process went on with it. */
-  continued: number;
 }
 
 export interface StepReport {

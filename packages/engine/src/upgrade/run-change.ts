@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { readRun } from '../history/find.ts';
 import { openRunLog } from '../history/log.ts';
-import { nextStep, type Run, type RunStep, runsOf } from '../history/runs.ts';
+import { nextStep, type Run, type RunStep } from '../history/runs.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import type { RunContext } from '../run/context.ts';
 import { executeStep } from '../run/execute.ts';
@@ -40,7 +41,7 @@ export async function runChange(context: RunContext, id: string, options: Change
   let release = await lockPatiently(context, id, lock);
   try {
     for (let next: string | null = id; next !== null; ) {
-      const run: Run = await findRun(context, next);
+      const run: Run = await readRun(context.journal, next);
       if (run.outcome !== 'unfinished') return;
       await context.journal.append({ event: 'run-continued', run: run.id, engine: context.engineVersion });
       next = await runToItsEnd(run);
@@ -105,7 +106,7 @@ export async function runChange(context: RunContext, id: string, options: Change
 
   /** Null: somebody else goes on. Otherwise why not; then this process has the lock again. */
   async function handOver(run: Run, image: string): Promise<OperatorError | null> {
-    const { continued } = await findRun(context, run.id);
+    const { continued } = await readRun(context.journal, run.id);
     const comeBack = await context.runner.stepAside();
     await release();
     try {
@@ -192,22 +193,13 @@ async function orNothingLeft(work: Promise<void>): Promise<void> {
   }
 }
 
-async function findRun(context: RunContext, id: string): Promise<Run> {
-  const run = runsOf(await context.journal.read()).find((one) => one.id === id);
-  if (run) return run;
-  throw new OperatorError('RUN_UNKNOWN', `there is no run ${id}`, {
-    exitCode: EXIT.usage,
-    hint: './operator.sh history lists them',
-  });
-}
-
 async function lockPatiently(
   context: RunContext,
   id: string,
   lock: typeof takeLock,
 ): Promise<() => Promise<void>> {
   const { clock, settings } = context;
-  const run = await findRun(context, id);
+  const run = await readRun(context.journal, id);
   const deadline = clock.now() + LOCK_MS;
   for (;;) {
     try {
@@ -225,7 +217,7 @@ async function taken(context: RunContext, id: string, before: number): Promise<v
   const deadline = clock.now() + TAKEN_MS;
   for (;;) {
     const isRunning = (await runner.current())?.run === id; // asked first: what it wrote before it ended is seen
-    if ((await findRun(context, id)).continued > before) return;
+    if ((await readRun(context.journal, id)).continued > before) return;
     if (!isRunning) throw new Error('its container ended');
     if (clock.now() > deadline) throw new Error(`it has not begun after ${TAKEN_MS / 1000} s`);
     await clock.sleep(POLL_MS);
