@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { createServer, type ListenOptions } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import type { Settings } from '../model/settings.ts';
 
@@ -20,8 +21,7 @@ export interface Holder {
  */
 export async function takeLock(stateDirectory: string, command: string): Promise<() => Promise<void>> {
   await mkdir(stateDirectory, { recursive: true, mode: 0o700 });
-  const release = (await lockFile(stateDirectory)) ?? (await lockSocket(stateDirectory));
-  if (release === 'taken') throw await locked(stateDirectory);
+  const release = await lock(stateDirectory);
   const holderFile = join(stateDirectory, 'holder.json');
   const holder: Holder = { command, pid: process.pid, since: new Date().toISOString() };
   await writeFile(holderFile, `${JSON.stringify(holder)}\n`, { mode: 0o600 });
@@ -29,6 +29,18 @@ export async function takeLock(stateDirectory: string, command: string): Promise
     await rm(holderFile, { force: true });
     await release();
   };
+}
+
+/** Whoever has it without a name takes it this instant, gives it back, or only asked: another look tells who it is, or gets it. */
+async function lock(stateDirectory: string): Promise<() => Promise<void>> {
+  const deadline = performance.now() + UNNAMED_FOR_MS;
+  for (;;) {
+    const release = (await lockFile(stateDirectory)) ?? (await lockSocket(stateDirectory));
+    if (release !== 'taken') return release;
+    const holder = await readHolder(stateDirectory);
+    if (holder || performance.now() > deadline) throw locked(holder);
+    await sleep(20);
+  }
 }
 
 /** Whether somebody has the lock at this moment. Asking takes it for a moment where it is free. */
@@ -42,6 +54,7 @@ export async function isLocked(stateDirectory: string): Promise<boolean> {
 type Taken = (() => Promise<void>) | 'taken';
 // Of flock's own exit codes none means this; EX_TEMPFAIL of sysexits.h.
 const HELD = 75;
+const UNNAMED_FOR_MS = 2000;
 
 /**
  * flock(2) on a file: it counts in every container that sees the folder, so that the operator and a runner exclude each other. Node can't
@@ -108,8 +121,7 @@ export function lockAddress(
   return { host: '127.0.0.1', port: 49152 + (digest.readUInt16BE(0) % 16384), exclusive: true };
 }
 
-async function locked(stateDirectory: string): Promise<OperatorError> {
-  const holder = await readHolder(stateDirectory);
+function locked(holder: Holder | null): OperatorError {
   return new OperatorError(
     'LOCKED',
     holder ? `"${holder.command}" is running since ${holder.since}` : 'another command is running',

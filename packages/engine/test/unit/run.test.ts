@@ -1,6 +1,7 @@
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { fileJournal } from '../../src/adapters/journal.ts';
 import type { ContainerObservation } from '../../src/model/observation.ts';
@@ -129,6 +130,24 @@ describe('takeLock', () => {
     });
     await release();
     await (await takeLock(directory, 'kg-operator stop'))();
+  });
+
+  test('whoever only asks, or is about to write its name, refuses nobody and is named', async () => {
+    const asked = await takeLock(directory, 'kg-operator status');
+    await rm(join(directory, 'holder.json')); // as between taking the lock and writing the name
+    const next = takeLock(directory, 'kg-operator start');
+    await sleep(60);
+    await asked();
+    const release = await next;
+
+    const holder = await readFile(join(directory, 'holder.json'));
+    await rm(join(directory, 'holder.json'));
+    const refused = takeLock(directory, 'kg-operator stop');
+    await Promise.all([
+      expect(refused).rejects.toMatchObject({ message: expect.stringContaining('"kg-operator start"') }),
+      sleep(60).then(() => writeFile(join(directory, 'holder.json'), holder)),
+    ]);
+    await release();
   });
 
   test('installations do not lock each other, and every platform has an address', () => {
