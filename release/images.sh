@@ -1,0 +1,35 @@
+#!/bin/sh
+# Builds every image for every platform of $PLATFORMS and pushes it by its digest, without a tag: release/images.sh VERSION
+# One platform per machine will do, index.sh joins them: what was pushed stands in $OUT/build/images/SERVICE-PLATFORM.json.
+. "$(dirname "$0")/lib.sh"
+released "$@"
+needs docker
+
+# All times in a layer are that of the last change of any Dockerfile, not of the commit: a layer that says the same as in the release
+# before is the same then, and nobody downloads it again.
+[ "$(git rev-parse --is-shallow-repository)" = false ] || die 'this clone is shallow, and layers have the time of an older commit' 'git fetch --unshallow'
+epoch=$(git log -1 --format=%ct -- 'docker/*/Dockerfile')
+created=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
+
+# The engine's own BuildKit pushes neither by digest nor with rewritten times; one in a container does both, everywhere alike.
+if ! docker buildx inspect "$BUILDER" >/dev/null 2>&1; then
+  say "making the builder $BUILDER of $BUILDKIT_IMAGE"
+  docker buildx create --name "$BUILDER" --driver docker-container --driver-opt "image=$BUILDKIT_IMAGE,network=host" \
+    ${BUILDKIT_CONFIG:+--config "$BUILDKIT_CONFIG"} >/dev/null
+fi
+
+mkdir -p "$BUILD/images"
+for platform in $(printf '%s' "$PLATFORMS" | tr ',' ' '); do
+  for service in $SERVICES; do
+    result=$BUILD/images/$service-$(printf '%s' "$platform" | tr '/' '-').json
+    say "$service for $platform"
+    # Attestations would be part of the index, with the times of this very run: sbom.sh and provenance.sh write them beside it.
+    docker buildx build --builder "$BUILDER" --platform "$platform" --file "docker/$service/Dockerfile" --progress plain \
+      --build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION" --build-arg "CREATED=$created" --build-arg "SOURCE=$SOURCE" \
+      --build-arg "SOURCE_DATE_EPOCH=$epoch" --provenance=false --sbom=false ${NO_CACHE:+--no-cache} --metadata-file "$result.new" \
+      --output "type=image,name=$REGISTRY/kg-operator-$service,push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true" \
+      . >"$result.log" 2>&1 || { tail -n 30 "$result.log" >&2; die "docker buildx build of $service for $platform failed" "all of it: $result.log"; }
+    mv "$result.new" "$result"
+  done
+done
+say "pushed to $REGISTRY"
