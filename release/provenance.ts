@@ -54,13 +54,16 @@ const fileSubjects = files.map((path): Resource => {
   return { name, digest: { sha256: sha256(path) } };
 });
 
-/** What buildx says it read: base images by digest. */
-const materials = new Map<string, Resource>();
-for (const path of globSync(join(BUILD, 'images/*.json'))) {
-  const said = JSON.parse(readFileSync(path, 'utf8'))['buildx.build.provenance'];
-  for (const { uri, digest } of (said?.materials ?? []) as Resource[])
-    materials.set(uri ?? '', { uri: uri ?? '', digest });
-}
+/** Base images, by the digests that BuildKit found them under; its log is where it says them. */
+const logs = globSync(join(BUILD, 'images/*.log')).map((path) => readFileSync(path, 'utf8'));
+const bases = new Set(
+  logs.flatMap((log) => [...log.matchAll(/\] FROM (\S+@sha256:[0-9a-f]{64})/g)].map(([, name = '']) => name)),
+);
+const materials = [...bases].sort().map((name): Resource => {
+  const [image = '', digest = ''] = name.split('@sha256:');
+  return { uri: `docker://${image}`, digest: { sha256: digest } };
+});
+if (materials.length === 0) throw new Error(`no log in ${BUILD}/images says what images were built from`);
 const lock = { uri: 'package-lock.json', digest: { sha256: sha256('package-lock.json') } };
 
 const statement = {
@@ -74,7 +77,7 @@ const statement = {
       resolvedDependencies: [
         { uri: `git+${SOURCE}@${REVISION}`, digest: { gitCommit: REVISION } },
         lock,
-        ...[...materials.values()].sort((a, b) => ((a.uri ?? '') < (b.uri ?? '') ? -1 : 1)),
+        ...materials,
       ],
     },
     runDetails: { builder: { id: BUILDER_ID } },

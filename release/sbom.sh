@@ -6,7 +6,8 @@
 released "$@"
 needs "$SYFT" 'go install github.com/anchore/syft/cmd/syft@latest, or name it: SYFT=FILE'
 rm -rf "$BUILD/sbom" && mkdir -p "$BUILD/sbom"
-export SYFT_CHECK_FOR_APP_UPDATE=false
+# Packages, not every file of every package.
+export SYFT_CHECK_FOR_APP_UPDATE=false SYFT_FILE_METADATA_SELECTION=none
 node -e '
   const images = JSON.parse(fs.readFileSync(`${process.env.BUILD}/digests.json`, "utf8"));
   for (const [service, { name, platforms }] of Object.entries(images))

@@ -4,6 +4,7 @@ import { parseChannels } from './channels.ts';
 import { CHANNELS } from './document.ts';
 import { parseRelease } from './manifest.ts';
 import { FormatError, parseSecretKey, type SecretKey, signBytes } from './minisign.ts';
+import { PROVENANCE, parseProvenance } from './provenance.ts';
 import { readInput } from './published.ts';
 
 /** A secret key of minisign's from a file. Nothing of it is ever told. @throws OperatorError SIGNING_KEY_INVALID, FILE_UNREADABLE */
@@ -31,6 +32,8 @@ export function signDocument(name: string, bytes: Uint8Array, keys: readonly Sec
       ? `kg-operator channels ${parseChannels(bytes).counter}`
       : name === SUMS
         ? `kg-operator assets ${parseSums(bytes).version}`
-        : `kg-operator release ${parseRelease(bytes, name).version}`;
+        : name === PROVENANCE
+          ? `kg-operator provenance ${parseProvenance(bytes).version}`
+          : `kg-operator release ${parseRelease(bytes, name).version}`;
   return keys.map((key) => signBytes(key, bytes, comment)).join('');
 }

@@ -7,7 +7,8 @@ import { readInput } from '../../release/published.ts';
 import { readSigningKey, signDocument } from '../../release/sign.ts';
 
 export default class ReleaseSign extends OperatorCommand {
-  static override summary = 'Sign release.json, channels.json and SHA256SUMS, for a pipeline that publishes';
+  static override summary =
+    'Sign release.json, channels.json, SHA256SUMS and provenance.json, for a pipeline that publishes';
   static override description =
     'Writes FILE.minisig beside each, in the format of minisign: minisign -V -m FILE -p KEY.pub checks the first signature in it. With several keys each signs; during a rotation these are the old and the new one.';
   static override examples = [
