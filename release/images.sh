@@ -18,17 +18,20 @@ if ! docker buildx inspect "$BUILDER" >/dev/null 2>&1; then
     ${BUILDKIT_CONFIG:+--config "$BUILDKIT_CONFIG"} >/dev/null
 fi
 
-mkdir -p "$BUILD/images"
+# The commit itself, so that neither what is ignored nor anybody's umask gets into an image.
+context=$BUILD/context
+rm -rf "$context" && mkdir -p "$context" "$BUILD/images"
+git -c tar.umask=0022 archive HEAD | tar -xpf - -C "$context"
 for platform in $(printf '%s' "$PLATFORMS" | tr ',' ' '); do
   for service in $SERVICES; do
     result=$BUILD/images/$service-$(printf '%s' "$platform" | tr '/' '-').json
     say "$service for $platform"
     # Attestations would be part of the index, with the times of this very run: sbom.sh and provenance.sh write them beside it.
-    docker buildx build --builder "$BUILDER" --platform "$platform" --file "docker/$service/Dockerfile" --progress plain \
+    docker buildx build --builder "$BUILDER" --platform "$platform" --file "$context/docker/$service/Dockerfile" --progress plain \
       --build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION" --build-arg "CREATED=$created" --build-arg "SOURCE=$SOURCE" \
       --build-arg "SOURCE_DATE_EPOCH=$epoch" --provenance=false --sbom=false ${NO_CACHE:+--no-cache} --metadata-file "$result.new" \
       --output "type=image,name=$REGISTRY/kg-operator-$service,push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true" \
-      . >"$result.log" 2>&1 || { tail -n 30 "$result.log" >&2; die "docker buildx build of $service for $platform failed" "all of it: $result.log"; }
+      "$context" >"$result.log" 2>&1 || { tail -n 30 "$result.log" >&2; die "docker buildx build of $service for $platform failed" "all of it: $result.log"; }
     mv "$result.new" "$result"
   done
 done
