@@ -4,6 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 released "$@"
 published_folder
+! cmp -s "$SITE/channels.json" "$PUBLISHED/channels.json" || LISTED='' # it is published; perhaps the push failed
 engine release lint "$SITE" --dir schema/migrations --signatures ${LISTED:+--previous "$LISTED"}
 if [ -d "$PUBLISHED/$VERSION" ]; then
   diff -r "$SITE/$VERSION" "$PUBLISHED/$VERSION" >&2 || die "$VERSION is published, and differs" 'a release never changes: take another version'

@@ -102,3 +102,15 @@ suite_unpack() {
   mv "$work/root" "$prefix"
   rm -rf "$work"
 }
+
+# go_tool NAME VERSION PACKAGE: a program in Go, built once, as $CACHE/NAME/VERSION/NAME. Without go it says so, and the test that wants it.
+go_tool() {
+  local root=$CACHE/$1/$2
+  [ -x "$root/$1" ] && return
+  command -v go >/dev/null || { say "$1 is built with go, which is not on PATH"; return; }
+  say "building $1 $2 (log $CACHE/$1.log)"
+  mkdir -p "$root/new"
+  GOBIN=$root/new CGO_ENABLED=0 go install -trimpath "$3@v$2" 2>"$CACHE/$1.log" || { tail -n 20 "$CACHE/$1.log" >&2; die "go install $1 failed"; }
+  mv "$root/new/$1" "$root/$1"
+  rmdir "$root/new"
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Debian packages that tests use. Only on a machine with apt and as root; elsewhere it says what they are.
+# The Debian packages that tests use (only on a machine with apt and as root; elsewhere it says what they are), and actionlint.
 . "$(dirname "$0")/lib.sh"
 
 packages=(age bsdutils busybox ca-certificates chromium curl dash file git iproute2 iptables jq minisign mmdebstrap openssl procps
@@ -10,3 +10,4 @@ if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
 else
   say "this is no Debian with root: what a test misses of these, install yourself: ${packages[*]}"
 fi
+go_tool actionlint "$ACTIONLINT_VERSION" github.com/rhysd/actionlint/cmd/actionlint

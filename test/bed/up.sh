@@ -10,6 +10,7 @@
 "$BED/tools.sh"
 "$BED/registry.sh"
 "$BED/images.sh" caddy garage
+"$BED/release.sh" >/dev/null
 
 printf '%-10s %s\n' engine "$(docker version --format '{{.Server.Version}}')" \
   compose "$(docker compose version --short)" buildx "$(docker buildx version | cut -d' ' -f2)" \

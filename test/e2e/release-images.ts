@@ -119,7 +119,8 @@ async function buildAndPush(service: string, image: string, recipe: string): Pro
   return { name, digest: null, platforms: { [platform]: { digest, config } } };
 }
 
-async function removeFromRegistry({ name, platforms }: ReleaseImage): Promise<void> {
+/** Removes what its platforms are; an index of them is left, and names nothing then. */
+export async function removeFromRegistry({ name, platforms }: ReleaseImage): Promise<void> {
   const repository = name.slice(REGISTRY.length + 1);
   for (const { digest } of Object.values(platforms)) {
     const url = `http://${REGISTRY}/v2/${repository}/manifests/${digest}`;

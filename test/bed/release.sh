@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A BuildKit for release/images.sh, as a pipeline has it: buildx's docker-container driver, which pushes by digest and rewrites times;
-# the engine's own does neither. The image is made here, and the base images come from the bed's registry, as a mirror of Docker Hub.
-# Prints the variables that release/ wants: eval "$(test/bed/buildkit.sh)"
+# What release/ wants besides the rest of the bed: a BuildKit as a pipeline has it (buildx's docker-container driver, which pushes by
+# digest and rewrites times; the engine's own does neither), syft, and an npm registry's program, verdaccio. The image of BuildKit is
+# made here, and the base images come from the bed's registry, as a mirror of Docker Hub. Prints settings: eval "$(test/bed/release.sh)"
 . "$(dirname "$0")/lib.sh"
 
 IMAGE=moby/buildkit:v$BUILDKIT_VERSION
@@ -38,6 +38,19 @@ ENTRYPOINT ["buildkitd"]
 X2
 }
 
+# npm's own mirror of a test: nothing of it is ever published outside. node-fetch is named by a tag that not every mirror knows.
+verdaccio() {
+  local root=$CACHE/verdaccio/$VERDACCIO_VERSION
+  [ -e "$root/node_modules/verdaccio/bin/verdaccio" ] && return
+  say "installing verdaccio $VERDACCIO_VERSION"
+  rm -rf "$root" && mkdir -p "$root"
+  printf '{"private":true,"dependencies":{"verdaccio":"%s"},"overrides":{"node-fetch":"2.7.0"}}\n' "$VERDACCIO_VERSION" >"$root/package.json"
+  (cd "$root" && npm install --no-audit --no-fund --ignore-scripts) >"$CACHE/verdaccio.log" 2>&1 ||
+    { tail -n 20 "$CACHE/verdaccio.log" >&2; die 'npm install verdaccio failed'; }
+}
+
+go_tool syft "$SYFT_VERSION" github.com/anchore/syft/cmd/syft
+verdaccio
 "$BED/images.sh" debian node caddy
 "$BED/registry.sh"
 image
@@ -49,4 +62,7 @@ done
 config=$CACHE/buildkitd.toml
 printf '[registry."docker.io"]\n  mirrors = ["%s"]\n[registry."%s"]\n  http = true\n' "$MIRROR" "$MIRROR" >"$config"
 say "$IMAGE"
-printf 'BUILDKIT_IMAGE=%s BUILDKIT_CONFIG=%s\nexport BUILDKIT_IMAGE BUILDKIT_CONFIG\n' "$IMAGE" "$config"
+# A builder keeps the image it was made of.
+printf 'export BUILDER=%s\nexport BUILDKIT_IMAGE=%s\nexport BUILDKIT_CONFIG=%s\nexport SYFT=%s\nexport VERDACCIO=%s\n' \
+  "kg-bed-$BUILDKIT_VERSION" "$IMAGE" "$config" "$CACHE/syft/$SYFT_VERSION/syft" \
+  "$CACHE/verdaccio/$VERDACCIO_VERSION/node_modules/verdaccio/bin/verdaccio"
