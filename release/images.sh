@@ -7,7 +7,8 @@ needs docker
 
 # All times in a layer are that of the last change of any Dockerfile, not of the commit: a layer that says the same as in the release
 # before is the same then, and nobody downloads it again.
-[ "$(git rev-parse --is-shallow-repository)" = false ] || die 'this clone is shallow, and layers have the time of an older commit' 'git fetch --unshallow'
+[ "$(git rev-parse --is-shallow-repository)" = false ] ||
+  die 'this clone is shallow, and layers have the time of an older commit' 'git fetch --unshallow'
 epoch=$(git log -1 --format=%ct -- 'docker/*/Dockerfile')
 created=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 
@@ -27,11 +28,13 @@ for platform in $(printf '%s' "$PLATFORMS" | tr ',' ' '); do
     result=$BUILD/images/$service-$(printf '%s' "$platform" | tr '/' '-').json
     say "$service for $platform"
     # Attestations would be part of the index, with the times of this very run: sbom.sh and provenance.sh write them beside it.
-    docker buildx build --builder "$BUILDER" --platform "$platform" --file "$context/docker/$service/Dockerfile" --progress plain \
+    docker buildx build --builder "$BUILDER" --platform "$platform" --file "$context/docker/$service/Dockerfile" \
       --build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION" --build-arg "CREATED=$created" --build-arg "SOURCE=$SOURCE" \
-      --build-arg "SOURCE_DATE_EPOCH=$epoch" --provenance=false --sbom=false ${NO_CACHE:+--no-cache} --metadata-file "$result.new" \
+      --build-arg "SOURCE_DATE_EPOCH=$epoch" --provenance=false --sbom=false ${NO_CACHE:+--no-cache} \
+      --progress plain --metadata-file "$result.new" \
       --output "type=image,name=$REGISTRY/kg-operator-$service,push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true" \
-      "$context" >"$result.log" 2>&1 || { tail -n 30 "$result.log" >&2; die "docker buildx build of $service for $platform failed" "all of it: $result.log"; }
+      "$context" >"$result.log" 2>&1 ||
+      { tail -n 30 "$result.log" >&2; die "docker buildx build of $service for $platform failed" "all of it: $result.log"; }
     mv "$result.new" "$result"
   done
 done

@@ -1,9 +1,12 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2034
 # Sourced by every step of the pipeline, with its arguments: the settings, and how the steps talk. docs/releasing.md lists the settings.
 set -eu
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 cd "$ROOT"
 STEP=$(basename "$0" .sh)
+# Of BuildKit and syft: those that the tests have.
+# shellcheck source=test/bed/versions
+. test/bed/versions
 PATH=$ROOT/node_modules/.bin:$PATH
 REGISTRY=${REGISTRY:-ghcr.io/kg-operator}
 PLATFORMS=${PLATFORMS:-linux/amd64,linux/arm64}
@@ -13,7 +16,7 @@ URL=${URL:-}
 NPM_REGISTRY=${NPM_REGISTRY:-https://registry.npmjs.org}
 SOURCE=${SOURCE:-unknown}
 BUILDER=${BUILDER:-kg-release}
-BUILDKIT_IMAGE=${BUILDKIT_IMAGE:-moby/buildkit:v0.34.2}
+BUILDKIT_IMAGE=${BUILDKIT_IMAGE:-moby/buildkit:v$BUILDKIT_VERSION}
 BUILDKIT_CONFIG=${BUILDKIT_CONFIG:-}
 BUILDER_ID=${BUILDER_ID:-urn:kg-operator:builder:local}
 SYFT=${SYFT:-syft}
@@ -34,9 +37,9 @@ clean_tree() {
   [ -z "$changes" ] || die "the working tree differs from its commit: $changes" 'commit or remove it; a release is made of a commit'
 }
 
-# released VERSION: checks that this tree is of that version, and says what it is made of.
+# released VERSION: checks that this tree is of that version, and says what it is made of. A tag will do: v1.2.0.
 released() {
-  VERSION=${1:-}
+  VERSION=${1:-} VERSION=${VERSION#v}
   [ -n "$VERSION" ] || die 'which version?' "release/$STEP.sh VERSION"
   clean_tree
   said=$(node -p "require('./package.json').version")

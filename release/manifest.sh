@@ -3,12 +3,13 @@
 # SBOMs, and a list that knows it; channels stay where they are. Nothing is signed yet: release/manifest.sh VERSION
 . "$(dirname "$0")/lib.sh"
 released "$@"
-[ -z "$PUBLISHED" ] || [ -d "$PUBLISHED" ] || die "there is no folder $PUBLISHED" 'PUBLISHED names a copy of what is published; empty: nothing yet'
+[ -z "$PUBLISHED" ] || [ -d "$PUBLISHED" ] || die "there is no folder $PUBLISHED" 'PUBLISHED: a copy of what is published, or nothing'
 rm -rf "$SITE" && mkdir -p "$SITE"
 # Without the .git of a branch that is published.
 [ -z "$PUBLISHED" ] || (cd "$PUBLISHED" && tar -cf - --exclude=./.git .) | tar -xf - -C "$SITE"
 
 node release/version.ts notes "$VERSION" >"$BUILD/notes.md"
+# shellcheck disable=SC2016
 node -e '
   const read = (path) => fs.readFileSync(path, "utf8");
   const { BUILD } = process.env;
@@ -21,6 +22,7 @@ mkdir -p "$SITE/$VERSION/sbom"
 cp "$BUILD"/sbom/*.spdx.json "$SITE/$VERSION/sbom/"
 
 # The time of the commit, or of the list before if that is later: the same input gives the same list.
+# shellcheck disable=SC2016
 issued=$(node -e '
   const { SITE, SOURCE_DATE_EPOCH } = process.env;
   const file = `${SITE}/channels.json`;

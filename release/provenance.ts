@@ -35,7 +35,7 @@ const images: Record<string, Image> = JSON.parse(readFileSync(join(BUILD, 'diges
 const imageSubjects = Object.values(images).flatMap(({ name, digest, platforms }): Resource[] => [
   ...(digest ? [{ name, digest: { sha256: hex(digest) } }] : []),
   ...Object.entries(platforms).map(([platform, one]) => ({
-    name: `${name} (${platform})`,
+    name: `${name}#${platform}`,
     digest: { sha256: hex(one.digest) },
   })),
 ]);
@@ -84,3 +84,6 @@ const statement = {
   },
 };
 writeFileSync(join(folder, 'provenance.json'), `${JSON.stringify(statement, null, 2)}\n`);
+// For actions/attest-build-provenance, which attests the same subjects.
+const lines = statement.subject.map(({ name, digest }) => `${digest.sha256}  ${name}\n`);
+writeFileSync(join(BUILD, 'subjects.sha256'), lines.join(''));

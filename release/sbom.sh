@@ -4,10 +4,16 @@
 # syft sees Debian packages and Go programs. What esbuild bundled it can't see: npm-packages.spdx.json lists the whole workspace.
 . "$(dirname "$0")/lib.sh"
 released "$@"
-needs "$SYFT" 'go install github.com/anchore/syft/cmd/syft@latest, or name it: SYFT=FILE'
+if ! command -v "$SYFT" >/dev/null 2>&1; then
+  needs go "there is no $SYFT: install syft or go, or name syft: SYFT=FILE"
+  say "building syft $SYFT_VERSION"
+  GOBIN=$BUILD/bin CGO_ENABLED=0 go install -trimpath "github.com/anchore/syft/cmd/syft@v$SYFT_VERSION"
+  SYFT=$BUILD/bin/syft
+fi
 rm -rf "$BUILD/sbom" && mkdir -p "$BUILD/sbom"
 # Packages, not every file of every package.
 export SYFT_CHECK_FOR_APP_UPDATE=false SYFT_FILE_METADATA_SELECTION=none
+# shellcheck disable=SC2016
 node -e '
   const images = JSON.parse(fs.readFileSync(`${process.env.BUILD}/digests.json`, "utf8"));
   for (const [service, { name, platforms }] of Object.entries(images))

@@ -110,7 +110,8 @@ go_tool() {
   command -v go >/dev/null || { say "$1 is built with go, which is not on PATH"; return; }
   say "building $1 $2 (log $CACHE/$1.log)"
   mkdir -p "$root/new"
-  GOBIN=$root/new CGO_ENABLED=0 go install -trimpath "$3@v$2" 2>"$CACHE/$1.log" || { tail -n 20 "$CACHE/$1.log" >&2; die "go install $1 failed"; }
+  GOBIN=$root/new CGO_ENABLED=0 go install -trimpath "$3@v$2" 2>"$CACHE/$1.log" ||
+    { tail -n 20 "$CACHE/$1.log" >&2; die "go install $1 failed"; }
   mv "$root/new/$1" "$root/$1"
   rmdir "$root/new"
 }

@@ -8,7 +8,7 @@ PIDFILE=$CACHE/docker-registry.pid
 
 registry_answers() { curl -fsS --noproxy '*' -m 2 -o /dev/null http://127.0.0.1:5000/v2/ 2>/dev/null; }
 
-if ! registry_answers && ! command -v apt-get >/dev/null; then
+if ! registry_answers && [ -z "$(mirror debian)" ]; then
   docker run -d --name kg-testbed-registry -p 127.0.0.1:5000:5000 -e REGISTRY_STORAGE_DELETE_ENABLED=true registry:2 >/dev/null
   wait_for 20 registry_answers || die 'the registry did not answer within 20 s'
 elif ! registry_answers; then

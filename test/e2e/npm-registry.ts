@@ -47,7 +47,8 @@ export async function npmRegistry(program: string): Promise<NpmRegistry> {
     url,
     token,
     stop: async () => {
-      server.signal('SIGTERM');
+      // Asked to end, it waits for connections that are kept alive; what it keeps is thrown away.
+      server.signal('SIGKILL');
       await server.done;
       await rm(folder, { recursive: true, force: true });
     },

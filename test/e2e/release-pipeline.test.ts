@@ -113,7 +113,7 @@ test('what it is made of: every image and file by its sum, base images, and the 
   const sums = new Map(subject.map(({ name, digest }) => [name, digest.sha256]));
   for (const { name, digest, platforms } of Object.values(images)) {
     if (digest) expect(sums.get(name)).toBe(digest.slice('sha256:'.length));
-    expect(sums.get(`${name} (${PLATFORM})`)).toBe(platforms[PLATFORM]?.digest.slice('sha256:'.length));
+    expect(sums.get(`${name}#${PLATFORM}`)).toBe(platforms[PLATFORM]?.digest.slice('sha256:'.length));
   }
   for (const [name, sum] of Object.entries(await first.sums(`out/site/${VERSION}`)))
     if (!/\.minisig$|^provenance\.json$/.test(name)) expect([name, sums.get(name)]).toEqual([name, sum]);

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, jest, test } from '@jest/globals';
 import { FULL, Install, REPOSITORY, SCRIPT, SHELLS, unavailable } from './shim.ts';
@@ -9,8 +9,10 @@ jest.setTimeout(FULL ? 1_200_000 : 60_000);
 const text = readFileSync(SCRIPT, 'utf8');
 
 test('shellcheck finds nothing', () => {
-  for (const file of ['operator.sh', 'install.sh', 'test/shell/fake-docker.sh']) {
-    const { status, stdout, error } = spawnSync('shellcheck', ['-s', 'sh', file], {
+  const release = globSync('release/*.sh', { cwd: REPOSITORY });
+  expect(release.length).toBeGreaterThan(10);
+  for (const file of ['operator.sh', 'install.sh', 'test/shell/fake-docker.sh', ...release]) {
+    const { status, stdout, error } = spawnSync('shellcheck', ['-x', '-P', 'SCRIPTDIR', '-s', 'sh', file], {
       cwd: REPOSITORY,
       encoding: 'utf8',
     });
