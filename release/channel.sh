@@ -13,6 +13,7 @@ case ${1:-}:$# in
   *:2) what="Channel $1: $2" && set -- --set "$1=$2" ;;
   *) usage ;;
 esac
+clean_tree
 published_folder
 [ -n "$LISTED" ] || die "there is no list in $PUBLISHED" 'release/publish.sh writes the first one'
 secret_file KEY

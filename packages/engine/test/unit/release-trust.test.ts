@@ -6,6 +6,7 @@ import { fetchHops, imageReferences, imagesToRun, loadedIds, missingImages } fro
 import { parseTrustedKeys, readTrustedKeys, type TrustedKeys } from '../../src/release/keys.ts';
 import { parseRelease } from '../../src/release/manifest.ts';
 import { parsePublicKey, parseSecretKey, parseSignatures, signBytes } from '../../src/release/minisign.ts';
+import { PROVENANCE } from '../../src/release/provenance.ts';
 import {
   fetchChannels,
   fetchRelease,
@@ -445,7 +446,25 @@ test('only what installations can read is signed, and the comment says what it i
     ['kg-operator channels 1', other.id],
   ]);
   expect(comments(releaseName('1.1.0'))[0]).toEqual(['kg-operator release 1.1.0', key.id]);
-  expect(() => signDocument(CHANNELS, Buffer.from('{}'), [key])).toThrow(
-    expect.objectContaining({ code: 'MANIFEST_INVALID' }),
+  const provenance = (version: unknown, type = 'https://slsa.dev/provenance/v1') =>
+    Buffer.from(
+      JSON.stringify({
+        _type: 'https://in-toto.io/Statement/v1',
+        subject: [],
+        predicateType: type,
+        predicate: { buildDefinition: { externalParameters: { version } } },
+      }),
+    );
+  expect(signDocument(PROVENANCE, provenance('1.1.0'), [key])).toContain(
+    '\ntrusted comment: kg-operator provenance 1.1.0\n',
   );
+  for (const [name, bytes] of [
+    [CHANNELS, Buffer.from('{}')],
+    [PROVENANCE, Buffer.from('{}')],
+    [PROVENANCE, provenance('new')],
+    [PROVENANCE, provenance('1.1.0', 'https://slsa.dev/provenance/v0.2')],
+  ] as const)
+    expect(() => signDocument(name, bytes, [key])).toThrow(
+      expect.objectContaining({ code: 'MANIFEST_INVALID' }),
+    );
 });
