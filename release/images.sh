@@ -23,15 +23,26 @@ fi
 context=$BUILD/context
 rm -rf "$context" && mkdir -p "$context" "$BUILD/images"
 git -c tar.umask=0022 archive HEAD | tar -xpf - -C "$context"
+# A tag of a base image can be moved at any time: each is asked for once, and taken by the digest that it had then.
+contexts='' bases=''
+for base in $(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' docker/*/Dockerfile | sort -u); do
+  digest=$(docker buildx imagetools inspect --builder "$BUILDER" --format '{{json .Manifest}}' "$base" |
+    node -p 'JSON.parse(fs.readFileSync(0, "utf8")).digest') || die "$base can't be found"
+  contexts="$contexts --build-context $base=docker-image://$base@$digest" bases="$bases$base@$digest
+"
+done
+
 for platform in $(printf '%s' "$PLATFORMS" | tr ',' ' '); do
+  printf '%s' "$bases" >"$BUILD/images/bases-$(printf '%s' "$platform" | tr '/' '-').txt"
   for service in $SERVICES; do
     result=$BUILD/images/$service-$(printf '%s' "$platform" | tr '/' '-').json
     say "$service for $platform"
+    # shellcheck disable=SC2086 # words
     # Attestations would be part of the index, with the times of this very run: sbom.sh and provenance.sh write them beside it.
     docker buildx build --builder "$BUILDER" --platform "$platform" --file "$context/docker/$service/Dockerfile" \
       --build-arg "VERSION=$VERSION" --build-arg "REVISION=$REVISION" --build-arg "CREATED=$created" --build-arg "SOURCE=$SOURCE" \
       --build-arg "SOURCE_DATE_EPOCH=$epoch" --provenance=false --sbom=false ${NO_CACHE:+--no-cache} \
-      --progress plain --metadata-file "$result.new" \
+      --progress plain --metadata-file "$result.new" $contexts \
       --output "type=image,name=$REGISTRY/kg-operator-$service,push=true,push-by-digest=true,name-canonical=true,rewrite-timestamp=true" \
       "$context" >"$result.log" 2>&1 ||
       { tail -n 30 "$result.log" >&2; die "docker buildx build of $service for $platform failed" "all of it: $result.log"; }

@@ -54,16 +54,15 @@ const fileSubjects = files.map((path): Resource => {
   return { name, digest: { sha256: sha256(path) } };
 });
 
-/** Base images, by the digests that BuildKit found them under; its log is where it says them. */
-const logs = globSync(join(BUILD, 'images/*.log')).map((path) => readFileSync(path, 'utf8'));
-const bases = new Set(
-  logs.flatMap((log) => [...log.matchAll(/\] FROM (\S+@sha256:[0-9a-f]{64})/g)].map(([, name = '']) => name)),
+/** Base images, as images.sh found them. */
+const found = globSync(join(BUILD, 'images/bases-*.txt')).flatMap((path) =>
+  readFileSync(path, 'utf8').split('\n'),
 );
-const materials = [...bases].sort().map((name): Resource => {
+const materials = [...new Set(found.filter(Boolean))].sort().map((name): Resource => {
   const [image = '', digest = ''] = name.split('@sha256:');
   return { uri: `docker://${image}`, digest: { sha256: digest } };
 });
-if (materials.length === 0) throw new Error(`no log in ${BUILD}/images says what images were built from`);
+if (materials.length === 0) throw new Error(`nothing in ${BUILD}/images says what images were built from`);
 const lock = { uri: 'package-lock.json', digest: { sha256: sha256('package-lock.json') } };
 
 const statement = {
