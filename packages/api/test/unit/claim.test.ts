@@ -45,7 +45,14 @@ describe('POST /claim', () => {
       [TOKEN, nobody],
       [null, testConfig()],
     ] as const) {
-      for (const given of ['', 'x', newClaimToken().reveal(), `${TOKEN} `, TOKEN.toLowerCase(), 'ü'.repeat(500)])
+      for (const given of [
+        '',
+        'x',
+        newClaimToken().reveal(),
+        `${TOKEN} `,
+        TOKEN.toLowerCase(),
+        'ü'.repeat(500),
+      ])
         for (const password of [PASSWORD, 'short', '']) {
           const { app, claims } = testApp({ config });
           claims.token = token;
@@ -109,7 +116,11 @@ describe('POST /claim', () => {
       expect((await claim(app, { token: TOKEN, password: PASSWORD })).status).toBe(token ? 200 : 403);
     }
     expect(answers[0]).toEqual(answers[1]);
-    expect(answers[0]).toMatchObject([429, expect.arrayContaining([['retry-after', '45']]), expect.stringContaining('45 s')]);
+    expect(answers[0]).toMatchObject([
+      429,
+      expect.arrayContaining([['retry-after', '45']]),
+      expect.stringContaining('45 s'),
+    ]);
   });
 
   test('a password that is refused is no guess', async () => {
