@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import { claim } from './api.ts';
+import { type ApiFailure, claim } from './api.ts';
 import { Logo } from './logo.tsx';
 
 export const CLAIM_PATH = '/claim';
@@ -47,6 +47,8 @@ export function Claim({ title, onClaimed, onLogin }: Props) {
       onClaimed();
     } catch (failure) {
       setError((failure as Error).message);
+      // Another one can be typed.
+      if ((failure as ApiFailure).status === 403) setGiven('');
       setBusy(false);
     }
   };
@@ -60,9 +62,11 @@ export function Claim({ title, onClaimed, onLogin }: Props) {
           Make the first administrator, with the one-time token that was printed on the host's terminal.
         </p>
         {given ? (
-          <p class="notice">The token was taken from the address.</p>
+          <p key="taken" class="notice">
+            The token was taken from the address.
+          </p>
         ) : (
-          <label>
+          <label key="token">
             Token
             <input
               name="token"
@@ -75,18 +79,18 @@ export function Claim({ title, onClaimed, onLogin }: Props) {
             />
           </label>
         )}
-        <label>
+        <label key="user name">
           User name
           <input
             name="username"
             autocomplete="username"
             autocapitalize="none"
             spellcheck={false}
-            value="admin"
+            defaultValue="admin"
             required
           />
         </label>
-        <label>
+        <label key="password">
           Password
           <input
             name="password"
@@ -99,10 +103,10 @@ export function Claim({ title, onClaimed, onLogin }: Props) {
             autofocus={given !== ''}
           />
         </label>
-        <p class="muted hint" id="password-rules">
+        <p class="muted rules" id="password-rules">
           At least 12 characters. A few words of your own are better than one with digits.
         </p>
-        <label>
+        <label key="password again">
           Password again
           <input name="again" type="password" autocomplete="new-password" required />
         </label>
