@@ -50,7 +50,7 @@ function ask(url: URL, host: string, signal: AbortSignal | undefined): Promise<R
       agent: false,
       ...(signal ? { signal } : {}),
     });
-    asked.once('error', reject);
+    asked.once('error', (error) => reject(explained(error)));
     asked.once('response', (message) => {
       buffer(message).then(
         (body) => resolve(new Response(body, { status: message.statusCode ?? 502 })),
@@ -98,12 +98,19 @@ export function shownCertificate({
       resolve(toShown(certificate, host, untrusted));
     });
     socket.once('timeout', () => socket.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
-    socket.once('error', reject);
+    socket.once('error', (error) => reject(explained(error)));
   });
 }
 
 /** TLS names no address (RFC 6066 §3): a client that opens one sends none. */
 const sni = (host: string): string => (isIP(host) ? '' : host);
+
+/** Caddy answers with this alert while it has no certificate to show. */
+function explained(error: NodeJS.ErrnoException): Error {
+  return error.code === 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR'
+    ? new Error('the gateway has no certificate yet', { cause: error })
+    : error;
+}
 
 /** Node's types say Error; it gives a text. */
 function codeOf(error: Error | string | undefined): string {

@@ -62,7 +62,7 @@ export function certificateStatus({ tls, url, shown, now }: CertificateLook): Ce
   if ('failure' in shown)
     return {
       ...base,
-      problem: `the gateway shows no certificate: ${shown.failure}`,
+      problem: `no certificate is shown: ${shown.failure}`,
       fix: NOT_SERVED[mode],
     };
   const notBefore = Date.parse(shown.notBefore);
