@@ -142,7 +142,7 @@ describe('internal', () => {
 
   test('the gateway is not root, writes nowhere else, and has no capability', async () => {
     const [inspected] = JSON.parse(await docker('inspect', (await gateway()).Id));
-    expect(inspected.Config.User).toBe('1000');
+    expect(inspected.Config.User).toBe('1000:1000');
     expect(inspected.HostConfig).toMatchObject({ ReadonlyRootfs: true, CapDrop: ['ALL'] });
   });
 });
