@@ -14,7 +14,7 @@ const STATES: Record<CertificateState, string> = {
 };
 
 /** One screen: all that `cert status` knows. */
-export function showCertificate(status: CertificateStatus): string {
+export function showCertificate(status: CertificateStatus, now = new Date()): string {
   if (status.state === 'off')
     return `TLS is off: ${status.url}\nTLS_MODE and PUBLIC_HOST in .operator.conf switch it on; docs/tls.md says which mode is for whom.`;
   const rows: [string, string][] = [
@@ -28,7 +28,7 @@ export function showCertificate(status: CertificateStatus): string {
       ['Names', status.names.join(', ') || '-'],
       [
         'Good',
-        `${minute(new Date(status.notBefore))} to ${minute(new Date(status.notAfter))} UTC, ${left(status)}`,
+        `${minute(new Date(status.notBefore))} to ${minute(new Date(status.notAfter))} UTC, ${left(Date.parse(status.notAfter) - now.getTime())}`,
       ],
       [
         'Renewal',
@@ -68,9 +68,10 @@ function paintState({ state, ok }: CertificateStatus): string {
   return paint(colour, STATES[state], process.stdout);
 }
 
-function left({ daysLeft }: CertificateStatus): string {
-  if (daysLeft === null || daysLeft < 0) return 'over';
-  return daysLeft < 2 ? `${Math.floor(daysLeft * 24)} hours left` : `${Math.floor(daysLeft)} days left`;
+function left(milliseconds: number): string {
+  const hours = Math.floor(milliseconds / 3_600_000);
+  if (milliseconds <= 0) return 'over';
+  return hours < 48 ? `${hours} hours left` : `${Math.floor(hours / 24)} days left`;
 }
 
 function trust({ mode, trusted, untrustedBecause }: CertificateStatus): string {

@@ -4,7 +4,7 @@ import { reportOf } from '../../src/checks/report.ts';
 import { certificateLines, showCertificate } from '../../src/cli/show-certificate.ts';
 import { showStatus } from '../../src/cli/show-status.ts';
 import { nothingSaved } from '../backups.ts';
-import { certificates, judge, shown } from '../certificates.ts';
+import { certificates, judge, NOW, shown } from '../certificates.ts';
 import { runningPlatform } from '../observed.ts';
 
 const HOUR = 1 / 24;
@@ -65,7 +65,7 @@ describe('what a person sees', () => {
       expect(text).toContain(status.state === 'off' ? 'TLS_MODE' : status.url);
       if (status.problem) expect(text.split('\n').at(-1)).toBe(`  ! ${status.problem}: ${status.fix}`);
     }
-    expect(showCertificate(judge(shown({ from: -1, to: 89.5 }))).split('\n')).toEqual([
+    expect(showCertificate(judge(shown({ from: -1, to: 89.5 })), NOW).split('\n')).toEqual([
       'State    good',
       'Address  https://kg.example.org',
       'From     a public authority, by ACME (TLS_MODE=acme)',
@@ -75,6 +75,17 @@ describe('what a person sees', () => {
       'Renewal  from 2027-01-22 00:00 UTC on, by itself',
       'Trusted  by everybody',
       'SHA-256  AB:CD',
+    ]);
+  });
+
+  test('what is left is said in hours where days would be too coarse', () => {
+    const left = (to: number) =>
+      /UTC, (.*)$/m.exec(showCertificate(judge(shown({ from: -1, to })), NOW))?.[1];
+    expect([left(0.5), left(1.9), left(2.1), left(0)]).toEqual([
+      '12 hours left',
+      '45 hours left',
+      '2 days left',
+      'over',
     ]);
   });
 
