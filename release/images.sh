@@ -24,8 +24,9 @@ context=$BUILD/context
 rm -rf "$context" && mkdir -p "$context" "$BUILD/images"
 git -c tar.umask=0022 archive HEAD | tar -xpf - -C "$context"
 # A tag of a base image can be moved at any time: each is asked for once, and taken by the digest that it had then.
+names=$(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' docker/*/Dockerfile | sort -u)
 contexts='' bases=''
-for base in $(sed -n 's/^FROM \([^ ]*:[^ ]*\).*/\1/p' docker/*/Dockerfile | sort -u); do
+for base in $names; do
   digest=$(docker buildx imagetools inspect --builder "$BUILDER" --format '{{json .Manifest}}' "$base" |
     node -p 'JSON.parse(fs.readFileSync(0, "utf8")).digest') || die "$base can't be found"
   contexts="$contexts --build-context $base=docker-image://$base@$digest" bases="$bases$base@$digest
