@@ -72,6 +72,7 @@ describe('release/version.sh', () => {
       ...globSync('packages/*/package.json', { cwd: repository }),
       ...globSync('release/*', { cwd: repository }),
       'packages/engine/src/release/version.ts',
+      'test/bed/versions',
     ];
     for (const name of names) {
       mkdirSync(dirname(join(root, name)), { recursive: true });
