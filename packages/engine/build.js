@@ -1,7 +1,7 @@
 // Bundles the engine: every command an entry point, shared code in chunks, so that a command loads only what it needs.
 //   node packages/engine/build.js [FOLDER]   into FOLDER instead of here, with the package's own files beside it
 import { execFileSync } from 'node:child_process';
-import { cpSync, globSync, rmSync } from 'node:fs';
+import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -59,5 +59,10 @@ const result = await build({
 // It looks for its WebAssembly beside the module it was bundled into.
 cpSync(join(postgresParser, 'libpg-query.wasm'), join(target, 'dist/libpg-query.wasm'));
 execFileSync('oclif', ['manifest'], { cwd: target, stdio: ['ignore', 'ignore', 'inherit'] });
+// It writes commands as they come in; the same sources are to give the same bytes.
+const manifestPath = join(target, 'oclif.manifest.json');
+const manifest = JSON.parse(readFileSync(manifestPath, 'utf8'));
+manifest.commands = Object.fromEntries(Object.entries(manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1)));
+writeFileSync(manifestPath, JSON.stringify(manifest, null, 2));
 const bytes = Object.values(result.metafile.outputs).reduce((sum, { bytes }) => sum + bytes, 0);
 console.log(`engine: dist ${(bytes / 1e6).toFixed(1)} MB`);
