@@ -62,7 +62,9 @@ execFileSync('oclif', ['manifest'], { cwd: target, stdio: ['ignore', 'ignore', '
 // It writes commands as they come in; the same sources are to give the same bytes.
 const manifestPath = join(target, 'oclif.manifest.json');
 const manifest = JSON.parse(readFileSync(manifestPath, 'utf8'));
-manifest.commands = Object.fromEntries(Object.entries(manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1)));
+manifest.commands = Object.fromEntries(
+  Object.entries(manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1)),
+);
 writeFileSync(manifestPath, JSON.stringify(manifest, null, 2));
 const bytes = Object.values(result.metafile.outputs).reduce((sum, { bytes }) => sum + bytes, 0);
 console.log(`engine: dist ${(bytes / 1e6).toFixed(1)} MB`);
