@@ -106,20 +106,21 @@ interface Conversation {
   warning: (text: string) => void;
 }
 
-/** Imports a file on the way to a running platform, and tells what came of it. */
+/** Imports a file on the way to a running platform, and tells what came of it. Returns how many values changed. */
 export async function importAtStart(
   context: RunContext,
   db: Kysely<Tables>,
   file: ConfigurationFile,
   encryptionKey: Secret,
   { say, warning }: Conversation,
-): Promise<void> {
+): Promise<number> {
   await ensureFingerprint(db, encryptionKey);
   const { changes, kept } = await importFile(context, db, file, { encryptionKey, actor: commandActor() });
   for (const line of [...describeKept(kept), ...unusedHostLines(context, file)]) warning(line);
   say(
     `Configured from ${file.name}: ${changes.length > 0 ? count(changes.length, 'value') : 'nothing to change'}`,
   );
+  return changes.length;
 }
 
 /** A sentence for each line of the host section that the installation has otherwise; without containers there is nothing to have. */
