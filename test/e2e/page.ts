@@ -26,23 +26,32 @@ export function replaceAll(text: string, pairs: readonly (readonly [from: string
   }, text);
 }
 
-/** What is another at each run, alike: numbers, ids, widths of columns, lines that were overwritten. */
-export function alike(text: string): string[] {
+/** What is another at each run, alike: numbers, ids, the schema's newest migration, widths of columns. */
+function alike(text: string): string[] {
   return stripVTControlCharacters(text)
-    .replace(/\b(?=[0-9a-f]*\d)[0-9a-f]{6,64}\b/g, 'H')
+    .replace(/\b\d{4}_\w+/g, 'SCHEMA')
+    .replace(/\b(?=[0-9a-f-]*\d)[0-9a-f]{6,64}(-[0-9a-f]{4,12})*\b/g, 'ID')
+    .replace(/-[0-9a-f]{6}\b/g, '-ID')
+    .replace(/_[0-9a-f]{8}\b/g, '_ID')
     .replace(/\d+(\.\d+)?/g, 'N')
     .split('\n')
     .map((line) => line.replace(/\s+/g, ' ').trim());
 }
 
-/** The lines of `says` that are not among those of `output`, in this order; `…` stands for any lines. */
-export function notSaid(says: string, output: string): string[] {
-  const lines = alike(output);
-  let from = 0;
+/**
+ * The lines of `says` that are not among those of the outputs (stdout and stderr), in this order in each; `…` stands for any lines. Two
+ * runs are the same where they differ in nothing but numbers, ids and blanks.
+ */
+export function notSaid(says: string, outputs: readonly string[]): string[] {
+  const texts = outputs.map((output) => ({ lines: alike(output), from: 0 }));
   return alike(says.trimEnd()).filter((line) => {
     if (line === '…' || line === '') return false;
-    const at = lines.indexOf(line, from);
-    if (at >= 0) from = at + 1;
-    return at < 0;
+    for (const text of texts) {
+      const at = text.lines.indexOf(line, text.from);
+      if (at < 0) continue;
+      text.from = at + 1;
+      return false;
+    }
+    return true;
   });
 }
