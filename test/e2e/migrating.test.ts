@@ -49,13 +49,8 @@ beforeAll(async () => {
   const names = (await docker('ps', '--format', '{{.Names}} {{.Ports}}')).split('\n');
   container = names.find((line) => line.includes(`127.0.0.1:${port}->`))?.split(' ')[0] ?? '';
   // As the image of the old platform has it: who is in the container needs no password.
-  await docker(
-    'exec',
-    container,
-    'sh',
-    '-c',
-    'sed -i "s/^local.*/local all all trust/" "$PGDATA/pg_hba.conf"',
-  );
+  const trust = 'sed -i "s/^local .*/local all all trust/" /etc/kg-postgres/pg_hba.conf';
+  await docker('exec', '-u', '0', container, 'sh', '-c', trust);
   await docker('kill', '--signal', 'HUP', container);
   await until('psql needs no password', () => psql('kg', 'SELECT 1').then(Boolean, () => false));
   const roles = 'CREATE ROLE admin SUPERUSER LOGIN; CREATE DATABASE knowledge_graph OWNER admin;';
@@ -109,9 +104,9 @@ test('docs/migrating.md, from the old graph to the new one and back', async () =
     edges: object[];
   }>('GET', '/graph');
   expect(graph.nodes.map(({ name, description }) => [name, description]).sort()).toEqual([
-    ['{x} `y`', null],
     ['Ada Lovelace', 'Countess'],
     ['Analytical Engine', expect.stringContaining('"general" – by Babbage')],
+    ['{x} `y`', null],
   ]);
   expect(graph.edges).toEqual(
     expect.arrayContaining([
@@ -134,5 +129,5 @@ test('restore refuses the dump of the old platform, and says so', async () => {
   await kg.ok(['start']);
   await copyFile(join(dirname(kg.root), 'old/knowledge_graph.dump'), kg.path('old.dump'));
   const { code, document } = await kg.json(['restore', './old.dump', '--dry-run']);
-  expect([code, document.error.code]).toEqual([3, expect.stringMatching(/^DUMP_/)]);
+  expect([code, document.error.code]).toEqual([3, 'DUMP_INCOMPLETE']);
 });
