@@ -133,6 +133,29 @@ describe('the life of an installation', () => {
     await expectLoginPage(kg);
   });
 
+  test('an operator image whose operator.sh does not answer: self-update falls back, and the installer mends it', async () => {
+    const broken = `RUN sed -i "s/^main() {/main() { echo 'this one is broken' >\\&2; exit 1/" standalone/operator.sh`;
+    await publisher.add('1.0.2', { policy: { rollbackTo: '1.0.1' }, lines: { operator: [broken] } });
+    await publisher.issue(['--set', 'stable=1.0.2']);
+    await kg.takeReleases(publisher);
+    await run('sh', ['-c', 'cat >"$1"', 'sh', kg.path('releases', 'release.pub')], {
+      input: await publisher.publicKey(),
+    });
+    await kg.ok(['upgrade', '--to', '1.0.2', '--yes', '--no-backup']);
+    const before = await readFile(kg.path('operator.sh'), 'utf8');
+    const failed = await kg.run(['self-update']);
+    expect(failed).toMatchObject({ code: 7, stderr: expect.stringContaining('the old files are back') });
+    expect(failed.stderr).toContain('this one is broken');
+    expect(await readFile(kg.path('operator.sh'), 'utf8')).toBe(before);
+    expect(await readdir(kg.path('.operator'))).not.toContain('next-files');
+    expect((await kg.ok(['version'])).stdout).toBe('kg-operator 1.0.1\n');
+    await kg.ok(['status']);
+
+    expectCode(await install(kg));
+    expect((await kg.ok(['version'])).stdout).toBe('kg-operator 1.0.2\n');
+    await expectLoginPage(kg);
+  });
+
   test('uninstalled, the data stays; installed again, it is the same data and the same login', async () => {
     const secrets = await readFile(kg.path('.env'), 'utf8');
     const removed = expectCode(await install(kg, { flags: ['--uninstall'] }));
