@@ -206,6 +206,17 @@ check_port() { # SETTING DEFAULT
     holder=$(ss -Hltnp "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/ \1, process \2/p') || holder=''
   finding 3 PORT_TAKEN "port $port is in use${holder:+ by ${holder#* }}: free it, or take another one: --set $1=PORT"
 }
+check_plain_http() { # of settings given here; operator.sh judges those that are there
+  case $(setting TLS_MODE off)$(setting ALLOW_PLAIN_HTTP false):$(setting BIND_ADDRESS 127.0.0.1) in *:127.*) ;; offfalse:*)
+    [ -e "$DIR/.operator.conf" ] || finding 3 PLAIN_HTTP "BIND_ADDRESS=$(setting BIND_ADDRESS '') without TLS lets passwords cross the network \
+in the clear: --set TLS_MODE=internal --set PUBLIC_HOST=NAME (docs/tls.md), or --set ALLOW_PLAIN_HTTP=true" ;; esac
+}
+public_url() { # as ./operator.sh up says it
+  url=http://$(setting BIND_ADDRESS 127.0.0.1):$(setting WEB_PORT 3000)
+  [ "$(setting TLS_MODE off)" = off ] || url=https://$(setting PUBLIC_HOST ''):$(setting WEB_PORT 3000)
+  case $url in http://0.0.0.0:*) url=http://127.0.0.1:${url##*:} ;; https://*:443) url=${url%:443} ;; esac
+  printf '%s\n' "$url"
+}
 check_target() { # EXISTING: fresh (no such directory), files (a directory without the program), or installation
   case $DIR in *[:,]* | *"$NL"*) finding 3 TARGET_NAME "colon, comma or newline in $DIR: Compose separates paths by them" ;; esac
   EXISTING=fresh INSTALLED='' PREFIX=$(setting CONTAINER_PREFIX kg)
@@ -223,7 +234,7 @@ check_target() { # EXISTING: fresh (no such directory), files (a directory witho
   elif [ -e "$DIR/.operator/release.env" ]; then # removed, with its data kept
     INSTALLED=$(sed -n 's/^RELEASE_VERSION=//p' "$DIR/.operator/release.env")
   else
-    for file in operator.sh docker-compose.yml docker-compose.ghcr.yml garage/garage.toml; do
+    for file in operator.sh docker-compose.yml docker-compose.ghcr.yml docker-compose.tls.yml garage/garage.toml; do
       [ ! -e "$DIR/$file" ] || [ -e "$DIR/.operator/next-files" ] ||
         finding 3 TARGET_FOREIGN "$DIR has a $file that is not kg-operator's: take another --dir"
     done
@@ -572,8 +583,8 @@ uninstall() {
   elif [ -n "$(docker ps -aq --filter "label=com.docker.compose.project=$PREFIX")" ]; then # not one that was cut off below
     fail 3 NO_INSTALLATION "$DIR/docker-compose.yml is missing, and there are containers of $PREFIX" 'install again first, which repairs'
   fi
-  for file in docker-compose.yml docker-compose.ghcr.yml garage/garage.toml .operator.conf.example LICENSE operator.sh; do # in this order: as
-    rm -f "$DIR/$file" # long as operator.sh is there, this can be done again
+  for file in docker-compose.yml docker-compose.ghcr.yml docker-compose.tls.yml garage/garage.toml .operator.conf.example LICENSE operator.sh; do
+    rm -f "$DIR/$file" # in this order: as long as operator.sh is there, this can be done again
   done
   rm -rf "$DIR/.operator/previous-files"
   rmdir "$DIR/garage" 2>/dev/null || : # something of another's is in it
@@ -592,7 +603,10 @@ refuse() { # what was found, if anything was
   [ -z "$FINDINGS" ] ||
     fail "$FINDINGS_EXIT" CHECKS_FAILED 'this host is not ready; nothing was written' 'mend what is listed, then run the same again' "$FINDINGS"
 }
-check_settings() { PREFIX=$(setting CONTAINER_PREFIX kg); check_port API_PORT 8000; check_port WEB_PORT 3000; check_volumes; }
+check_settings() {
+  PREFIX=$(setting CONTAINER_PREFIX kg)
+  check_port API_PORT 8000; check_port WEB_PORT 3000; check_plain_http; check_volumes
+}
 main() {
   QUIET='' JSON='' STEPS='' FINDINGS='' FINDINGS_EXIT='' WARNINGS='' STAGE='' BUNDLE='' WHY='' BEGAN=$(now)
   for argument; do [ "$argument" != -- ] || break; [ "$argument" != --json ] || JSON=1; done # so that errors of usage are told that way, too
@@ -645,7 +659,7 @@ main() {
   [ -z "$BUNDLE" ] || [ -n "$CONFIG" ] || load_images
   step "Installing in $DIR"
   place
-  url=http://$(setting BIND_ADDRESS 127.0.0.1):$(setting WEB_PORT 3000) && case $url in *//0.0.0.0:*) url=http://127.0.0.1:${url##*:} ;; esac
+  url=$(public_url)
   is_older='' && [ -z "$INSTALLED" ] || [ "$INSTALLED" = "$VERSION" ] || is_older=1
   running=$(docker container inspect -f '{{.State.Running}}' "$PREFIX-operator" 2>/dev/null) || running=''
   if [ -n "$NO_START" ]; then todo="cd $DIR && ./operator.sh up$FROM_CONFIG"; url=''

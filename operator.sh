@@ -10,6 +10,7 @@
 #|   stop, restart [SERVICE...]    stop in reverse order, data stays (--keep-infra: the application only); restart the named services
 #|   rotate SECRET          renew encryption-key | oauth-key | postgres-password | garage-secret on the running platform; again: goes on
 #|   backup, restore        save everything, encrypted, and restore it once to prove it; put a backup in the place of the live data
+#|   cert status, cert root    the certificate that is shown (TLS_MODE, docs/tls.md), how long it is good; the root that clients are to trust
 #|   status, versions       the four layers, every service, backups, what to do next; what runs and what it was made from
 #|   update, upgrade, rollback, history    fetch a release; go to it, and back by itself if it is not healthy; go back; what was done
 #|   logs, psql, shell [SERVICE]    what the services say (flags of docker compose logs); a prompt in the database; a shell (default: operator)
@@ -27,9 +28,10 @@ PINS='IMAGE_OPERATOR IMAGE_GATEWAY IMAGE_API IMAGE_WEB IMAGE_POSTGRES' # of .ope
 ENGINE_MINIMUM=25.0.0 COMPOSE_MINIMUM=2.24.4 # the first with start_interval in health checks; with the YAML tag !override
 SECRETS='ENCRYPTION_KEY OAUTH_SIGNING_KEY GARAGE_RPC_SECRET GARAGE_ADMIN_TOKEN POSTGRES_PASSWORD'
 SETTINGS='CONTAINER_PREFIX IMAGE_SOURCE IMAGE_REGISTRY IMAGE_TAG DEV_MODE API_PORT WEB_PORT BIND_ADDRESS'
+SETTINGS="$SETTINGS TLS_MODE PUBLIC_HOST ACME_EMAIL ACME_URL ALLOW_PLAIN_HTTP"
 UNSET="$SECRETS $SETTINGS $PINS COMPOSE_PROFILES COMPOSE_PATH_SEPARATOR COMPOSE_DISABLE_ENV_FILE"
-UNSET="$UNSET COMPOSE_REMOVE_ORPHANS COMPOSE_PROJECT_DIRECTORY"
-PASSED='KG_ROOT KG_ACTOR COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES NO_COLOR FORCE_COLOR CI TERM COLUMNS'
+UNSET="$UNSET COMPOSE_REMOVE_ORPHANS COMPOSE_PROJECT_DIRECTORY GATEWAY_USER"
+PASSED='KG_ROOT KG_ACTOR COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES GATEWAY_USER NO_COLOR FORCE_COLOR CI TERM COLUMNS'
 NL=$(printf '\n.') && NL=${NL%.}
 say() { [ -n "$QUIET" ] || printf '%s\n' "$*" >&2; }
 json_text() { printf '%s\n' "$1" | LC_ALL=C tr '\001-\011\013-\037' ' ' | sed -e 's/[\\"]/\\&/g' -e '$!s/$/\\n/' | tr -d '\n'; }
@@ -58,7 +60,8 @@ parse_files() { # name=NAME PATH ... The TypeScript twin is packages/engine/src/
     function rule(of, key, like, words, value) { file[key] = of; good[key] = "^(" like ")$"; expected[key] = words; conf[key] = value }
     function fits(key, v) { return name == ".env" ? length(v) == expected[key] + 0 : length(v) < 129 && (key !~ /PORT/ || v + 0 < 65536) }
     BEGIN {
-      c = ".operator.conf"; repository = layout == "repository"; octet = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"; n = split(secrets, secret)
+      c = ".operator.conf"; repository = layout == "repository"; octet = "(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
+      ipv4 = octet "[.]" octet "[.]" octet "[.]" octet; n = split(secrets, secret)
       for (i = 1; i <= n; i++) rule(".env", secret[i], "[0-9a-f]+", (secret[i] ~ /PASSWORD$/ ? 48 : 64) " lower-case hex digits")
       rule(c, "CONTAINER_PREFIX", "[a-z0-9][a-z0-9_-]*", "lower-case letters, digits, _ and -", "kg")
       rule(c, "DEV_MODE", "true|false", "true or false", "false")
@@ -66,7 +69,11 @@ parse_files() { # name=NAME PATH ... The TypeScript twin is packages/engine/src/
       rule(c, "IMAGE_REGISTRY", "[a-z0-9][a-z0-9.:/_-]*[a-z0-9]", "a registry and path such as ghcr.io/someone", "ghcr.io/kg-operator")
       rule(c, "IMAGE_TAG", "[A-Za-z0-9_][A-Za-z0-9_.-]*", "an image tag", repository ? "local" : version)
       rule(c, "API_PORT", "[1-9][0-9]*", "a port, 1 to 65535", 8000); rule(c, "WEB_PORT", "[1-9][0-9]*", "a port, 1 to 65535", 3000)
-      rule(c, "BIND_ADDRESS", octet "[.]" octet "[.]" octet "[.]" octet, "an IPv4 address", "127.0.0.1")
+      rule(c, "BIND_ADDRESS", ipv4, "an IPv4 address", "127.0.0.1")
+      rule(c, "TLS_MODE", "off|internal|acme|files", "off, internal, acme or files", "off"); label = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+      rule(c, "PUBLIC_HOST", "((" label "[.])*[a-z]([a-z0-9-]*[a-z0-9])?|" ipv4 ")?", "a DNS name in lower case, or an IPv4 address", "")
+      rule(c, "ACME_EMAIL", "([^@]+@[^@]+)?", "an e-mail address", ""); rule(c, "ALLOW_PLAIN_HTTP", "true|false", "true or false", "false")
+      rule(c, "ACME_URL", "https://[^/]+/.*", "an https:// address", "https://acme-v02.api.letsencrypt.org/directory")
     }
     FNR > 200 { if (FNR == 201) bad(201, "more than 200 lines"); next }
     FNR == 1 && /^\357\273\277/ { bad(1, "byte order mark: save the file as plain UTF-8"); next }
@@ -83,7 +90,12 @@ parse_files() { # name=NAME PATH ... The TypeScript twin is packages/engine/src/
       name = c; if (!repository && conf["IMAGE_SOURCE"] == "local") bad(at[c, "IMAGE_SOURCE"], "nothing to build here: IMAGE_SOURCE=ghcr")
       if (conf["DEV_MODE"] == "true" && conf["IMAGE_SOURCE"] == "ghcr") bad(at[c, "DEV_MODE"], "DEV_MODE=true needs IMAGE_SOURCE=local")
       if (conf["API_PORT"] == conf["WEB_PORT"]) bad(at[c, "WEB_PORT"] + 0, "WEB_PORT and API_PORT are the same")
-      for (i = split(settings, setting); i > 0; i--) line = conf[setting[i]] " " line
+      mode = conf["TLS_MODE"]; host = conf["PUBLIC_HOST"]; line = at[c, "PUBLIC_HOST"] ? at[c, "PUBLIC_HOST"] : at[c, "TLS_MODE"]
+      if (mode != "off" && host == "") bad(line, "TLS_MODE=" mode " needs PUBLIC_HOST, the name or address that people open")
+      else if (mode == "acme" && host !~ /[.].*[a-z]/) bad(line, "TLS_MODE=acme needs a DNS name as PUBLIC_HOST; authorities know no other")
+      if (mode == "acme" && conf["WEB_PORT"] != 443) bad(at[c, at[c, "WEB_PORT"] ? "WEB_PORT" : "TLS_MODE"],
+        "TLS_MODE=acme needs WEB_PORT=443: there the authority asks whether the name is yours (tls-alpn-01)")
+      line = ""; for (i = split(settings, setting); i > 0; i--) line = (conf[setting[i]] == "" ? "-" : conf[setting[i]]) " " line
       for (name in ENVIRON) if (name ~ /^KG_[A-Z0-9_]+$/) names = names " " name
       print line (at[c, "DEV_MODE"] + 0) names }' "$@"
 }
@@ -105,8 +117,18 @@ END
   case ${HAS_ENV:+$(ls -ldL "$KG_ROOT/.env")} in '' | ????------*) ;; *) finding 3 ".env: others can read it: chmod 600 '$KG_ROOT/.env'" ;; esac
   OPERATOR=$CONTAINER_PREFIX-operator COMPOSE_PROJECT_NAME=$CONTAINER_PREFIX base=$COMPOSE_DIR/docker-compose && COMPOSE_FILE=$base.yml
   [ "$IMAGE_SOURCE" = local ] || COMPOSE_FILE=$COMPOSE_FILE:$base.ghcr.yml; [ "$DEV_MODE" = false ] || COMPOSE_FILE=$COMPOSE_FILE:$base.dev.yml
+  [ "$TLS_MODE" = off ] || COMPOSE_FILE=$COMPOSE_FILE:$base.tls.yml; [ "$TLS_MODE" != files ] || tls_files "$KG_ROOT/tls"
   [ ! -f "$base.override.yml" ] || COMPOSE_FILE=$COMPOSE_FILE:$base.override.yml
   export KG_ROOT COMPOSE_PROJECT_NAME COMPOSE_FILE COMPOSE_ENV_FILES
+}
+tls_files() { # DIRECTORY: the gateway runs as the owner of the key, so that nobody else need read it; inside it, a link leads nowhere
+  missing='' && for file in cert.pem key.pem; do
+    if [ -L "$1/$file" ] || [ ! -f "$1/$file" ]; then missing=1; finding 3 "tls/$file: TLS_MODE=files wants a file there, not a link"; fi
+  done
+  [ -z "$missing" ] || return 0
+  GATEWAY_USER=$(ls -ndL "$1" "$1/cert.pem" "$1/key.pem" | awk '{ print $3 }' | sort -u) && export GATEWAY_USER
+  case $GATEWAY_USER in 0 | *"$NL"*) finding 3 "tls/ and its files must belong to one user, not root: chown -R 1000 '$1'" ;; esac
+  case $(ls -ld "$1/key.pem") in ????------*) ;; *) finding 3 "tls/key.pem: others can read it: chmod 600 '$1/key.pem'" ;; esac
 }
 at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$1" ]; } # as numbers: 2.9.0 < 2.24.4
 docker_is_ready() {
@@ -151,7 +173,8 @@ initialise() { # what is missing of .operator.conf and .env; .env comes last: wh
   [ -e "$KG_ROOT/.operator.conf" ] ||
     place .operator.conf '# The settings of this installation; .operator.conf.example explains each.' "CONTAINER_PREFIX=$CONTAINER_PREFIX" \
       "IMAGE_SOURCE=$IMAGE_SOURCE" "IMAGE_REGISTRY=$IMAGE_REGISTRY" "IMAGE_TAG=$IMAGE_TAG" "DEV_MODE=${DEV:-$DEV_MODE}" \
-      "API_PORT=$API_PORT" "WEB_PORT=$WEB_PORT" "BIND_ADDRESS=$BIND_ADDRESS"
+      "API_PORT=$API_PORT" "WEB_PORT=$WEB_PORT" "BIND_ADDRESS=$BIND_ADDRESS" "TLS_MODE=$TLS_MODE" "PUBLIC_HOST=${PUBLIC_HOST#-}" \
+      "ACME_EMAIL=${ACME_EMAIL#-}" "ACME_URL=$ACME_URL" "ALLOW_PLAIN_HTTP=$ALLOW_PLAIN_HTTP"
   [ -z "$HAS_ENV" ] || return 0
   renew "$SECRETS" "$(printf '%s=\n' $SECRETS)"
   place .env '# Written by ./operator.sh init. Keep a copy elsewhere: without it the data of this installation cannot be read.' "$RENEWED"
@@ -188,6 +211,7 @@ engine_step() { # FLAGS: engine rotate, which must succeed; its JSON goes to ANS
 compose() { docker compose "$@" >&2 || fail 6 COMPOSE_FAILED "docker compose $* failed"; } # stdout is for the answer
 images_are_there() { docker compose config --images "$@" | grep kg-operator- | xargs docker image inspect >/dev/null 2>&1; } # [SERVICE]
 bring_up_operator() { # up makes all images anew, start those that are missing
+  [ "$TLS_MODE" = off ] || mkdir -p "$KG_ROOT/tls" # or Docker makes it, as root's
   if [ "$IMAGE_SOURCE" = ghcr ]; then compose pull --policy missing
   elif [ "$COMMAND" = up ] || ! images_are_there; then
     REVISION=$(git -C "$KG_ROOT" rev-parse HEAD 2>/dev/null) || REVISION=unknown
@@ -291,6 +315,8 @@ self_update() { # Docker has compared the image with its digest; a service's fil
 own_command() { # the checks, one report of all they found, the command
   case $COMMAND in init | up | start | rotate | teardown | self-update) docker_is_ready ;; esac
   case $COMMAND$DRY_RUN in up | start) port_is_free API_PORT "$API_PORT" && port_is_free WEB_PORT "$WEB_PORT" ;; esac
+  case $COMMAND$TLS_MODE$ALLOW_PLAIN_HTTP:$BIND_ADDRESS in *:127.*) ;; upofffalse:* | startofffalse:*) # self-update of an older one must pass
+    finding 3 "BIND_ADDRESS=$BIND_ADDRESS without TLS lets passwords cross the network in the clear: TLS_MODE, or ALLOW_PLAIN_HTTP=true" ;; esac
   case $DEV$LAYOUT$DEV_MODE:$COMPOSE_ENV_FILES in truestandalone* | truerepositoryfalse:*/.operator.conf*)
     finding 3 ".operator.conf:$DEV_LINE: --dev needs the repository, and DEV_MODE=true in this file" ;; esac
   [ "$COMMAND$HAS_ENV" != init.env ] || finding 3 '.env exists already: init never replaces it'
@@ -310,9 +336,10 @@ own_command() { # the checks, one report of all they found, the command
     shell) if [ -t 0 ] && [ -t 1 ]; then set -- exec; else set -- exec -T; fi
       docker compose "$@" ${OTHER:-operator} sh || ended "$?" ;;
     rotate) rotate "$@"; return ;; teardown) teardown ;; self-update) self_update ;;
-    env) printf '%s\n' "KG_ROOT=$KG_ROOT" "COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME" "COMPOSE_FILE=$COMPOSE_FILE" \
-        "COMPOSE_ENV_FILES=$COMPOSE_ENV_FILES" | sed -e "s/'/'\\\\''/g" -e "s/=/='/" -e "s/^/export /" -e "s/\$/'/"
-      echo "unset $UNSET" ;; # quoted for eval
+    env) echo "unset $UNSET" # first: GATEWAY_USER is among them
+      printf '%s\n' "KG_ROOT=$KG_ROOT" "COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME" "COMPOSE_FILE=$COMPOSE_FILE" \
+        "COMPOSE_ENV_FILES=$COMPOSE_ENV_FILES" ${GATEWAY_USER:+"GATEWAY_USER=$GATEWAY_USER"} |
+        sed -e "s/'/'\\\\''/g" -e "s/=/='/" -e "s/^/export /" -e "s/\$/'/" ;; # quoted for eval
   esac
   [ -z "$JSON" ] || printf '{"schemaVersion":1,"ok":true,"command":"%s","data":{},"warnings":[]}\n' "$COMMAND"
 }

@@ -84,15 +84,11 @@ describe('what a person or a machine can do wrong', () => {
 
   test('while one command holds the lock, another exits 5 and names it; when it dies the lock is free', async () => {
     const operator = `${kg.prefix}-operator`;
-    // What run/lock.ts takes: an abstract socket, named by the SHA-256 of the state directory.
-    const script = `
-      const { createHash } = require('node:crypto'), { writeFileSync } = require('node:fs');
-      const state = process.env.KG_ROOT + '/.operator';
-      require('node:net').createServer().listen({ path: '\\0kg-operator/' + createHash('sha256').update(state).digest('hex') }, () => {
-        writeFileSync(state + '/holder.json', JSON.stringify({ command: 'kg-operator start', pid: process.pid, since: '2026-01-02T03:04:05.000Z' }));
-        writeFileSync('/tmp/holding', String(process.pid));
-      });`;
-    await docker('exec', '-d', operator, 'node', '-e', script);
+    // What run/lock.ts takes: flock(2) on a file of the state directory. `sleep` is the process that has it.
+    const holder = { command: 'kg-operator start', pid: 1, since: '2026-01-02T03:04:05.000Z' };
+    const script = `cd "$KG_ROOT/.operator" && exec 9>>lock && flock --nonblock 9 && echo '${JSON.stringify(holder)}' >holder.json &&
+      echo $$ >/tmp/holding && exec sleep 600`;
+    await docker('exec', '-d', operator, 'sh', '-c', script);
     const pid = await until('the lock is held', () =>
       docker('exec', operator, 'cat', '/tmp/holding').catch(() => ''),
     );
@@ -101,7 +97,7 @@ describe('what a person or a machine can do wrong', () => {
       expect(code).toBe(5);
       expect(document.error).toMatchObject({
         code: 'LOCKED',
-        message: expect.stringContaining(`process ${pid}`),
+        message: expect.stringContaining(`"${holder.command}" is running since ${holder.since}`),
       });
     }
     expect(await kg.isRunning('postgres')).toBe(true);

@@ -162,7 +162,7 @@ describe.each(SHELLS)('init under %s', (name, shell) => {
       expect([step, when, signal, result.code === 0]).toEqual([step, when, signal, false]);
       expectEnvWholeOrAbsent(victim);
       if (victim.has('.operator.conf'))
-        expect(victim.read('.operator.conf')).toMatch(/BIND_ADDRESS=127\.0\.0\.1\n$/);
+        expect(victim.read('.operator.conf')).toMatch(/ALLOW_PLAIN_HTTP=false\n$/);
       if (signal === 'TERM') expect(victim.files().filter((file) => file.includes('tmp'))).toEqual([]);
       const before = victim.has('.env') ? victim.read('.env') : undefined;
       unwrap(victim, WRAPPED);

@@ -21,6 +21,7 @@ const PROGRAM = [
   '.operator.conf.example',
   'LICENSE',
   'docker-compose.ghcr.yml',
+  'docker-compose.tls.yml',
   'docker-compose.yml',
   'garage/garage.toml',
   'operator.sh*',

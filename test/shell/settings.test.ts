@@ -28,6 +28,11 @@ const SETTINGS = [
   'API_PORT',
   'WEB_PORT',
   'BIND_ADDRESS',
+  'TLS_MODE',
+  'PUBLIC_HOST',
+  'ACME_EMAIL',
+  'ACME_URL',
+  'ALLOW_PLAIN_HTTP',
 ];
 
 describe.each(SHELLS)('settings under %s', (name, shell) => {
@@ -274,14 +279,15 @@ describe('.operator.conf.example', () => {
     const known = [...SETTINGS, ...secrets];
     const build = ['VERSION', 'REVISION', 'CREATED', 'SOURCE'];
     // The shim's words to compose, ARCHITECTURE.md.
-    const given = ['KG_ROOT', 'COMPOSE_PROJECT_NAME'];
+    const given = ['KG_ROOT', 'COMPOSE_PROJECT_NAME', 'GATEWAY_USER'];
     // What an upgrade pins: the shim takes them from nowhere but its file.
     const shim = readFileSync(join(REPOSITORY, 'operator.sh'), 'utf8');
     const pins = /^PINS='([A-Z_ ]+)'/m.exec(shim)?.[1]?.split(' ') ?? [];
     expect([...used].filter((key) => /^IMAGE_(?!SOURCE|TAG|REGISTRY)/.test(key)).sort()).toEqual(pins.sort());
     expect([...used].filter((key) => ![...given, ...build, ...known, ...pins].includes(key))).toEqual([]);
-    // IMAGE_SOURCE and DEV_MODE choose the files; the rest must matter to at least one of them.
-    expect(known.filter((key) => !used.has(key) && key !== 'IMAGE_SOURCE' && key !== 'DEV_MODE')).toEqual([]);
+    // These choose the files, or are a word to the shim; the rest must matter to at least one of them.
+    const ofTheShim = ['IMAGE_SOURCE', 'DEV_MODE', 'ALLOW_PLAIN_HTTP'];
+    expect(known.filter((key) => !used.has(key) && !ofTheShim.includes(key))).toEqual([]);
     for (const [, key = '', value] of base.matchAll(/\$\{([A-Z_]+):-([^}]*)\}/g)) {
       if (values.has(key)) expect([key, value]).toEqual([key, values.get(key)]);
     }

@@ -116,7 +116,7 @@ export class Install {
     for (const directory of [this.root, this.docker, this.bin, composeDirectory]) {
       mkdirSync(directory, { recursive: true });
     }
-    for (const file of ['', '.ghcr', '.dev']) {
+    for (const file of ['', '.ghcr', '.dev', '.tls']) {
       writeFileSync(join(composeDirectory, `docker-compose${file}.yml`), 'services: {}\n');
     }
     copyFileSync(SCRIPT, join(this.root, 'operator.sh'));

@@ -26,7 +26,7 @@ const PROJECT_LABEL = 'kg-operator.runner';
 
 /** What a runner must know of where it is; nothing else of the environment, which could hold a secret, and `docker inspect` shows it. */
 const PASSED =
-  /^(KG_ROOT|KG_ACTOR|KG_RELEASES|KG_RELEASE_KEYS|KG_FAILPOINT|COMPOSE_(PROJECT_NAME|FILE|ENV_FILES)|POSTGRES_(HOST|PORT|USER|DB)|GARAGE_(ADMIN|S3)_URL|KG_GATEWAY_(API|WEB)_URL|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
+  /^(KG_ROOT|KG_ACTOR|KG_RELEASES|KG_RELEASE_KEYS|KG_FAILPOINT|COMPOSE_(PROJECT_NAME|FILE|ENV_FILES)|GATEWAY_USER|POSTGRES_(HOST|PORT|USER|DB)|GARAGE_(ADMIN|S3)_URL|KG_GATEWAY_(API|WEB)_URL|(https?|no)_proxy|(HTTPS?|NO)_PROXY)$/;
 
 const REMOVAL_MS = 15_000;
 

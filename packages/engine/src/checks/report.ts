@@ -1,6 +1,7 @@
 import type { ConfigItem } from '@kg-operator/config';
 import type { ConfigFinding, Observation, ServiceObservation } from '../model/observation.ts';
 import type { BackupStatus } from './backup.ts';
+import type { CertificateStatus } from './certificate.ts';
 import { driftFindings, driftOf } from './drift.ts';
 import { assessLayers, type LayerStatus, nextCommands } from './layers.ts';
 import { type OperationStatus, operationStatus } from './operation.ts';
@@ -22,7 +23,10 @@ interface ServiceStatus {
 export interface StatusReport {
   project: string;
   engine: string;
-  /** All layers are as they should be, what runs is what was installed, and no upgrade or rollback is interrupted or failed. */
+  /**
+   * All layers are as they should be, what runs is what was installed, no upgrade or rollback is interrupted or failed, and where TLS is
+   * on, its certificate is good.
+   */
   ok: boolean;
   url: string;
   operation: OperationStatus | null;
@@ -31,6 +35,8 @@ export interface StatusReport {
   services: ServiceStatus[];
   /** It makes no layer less ready. */
   backup: BackupStatus;
+  /** Null: TLS is off. Whether its chain is trusted is judged by the usual roots here; `cert status` knows the internal one. */
+  certificate: CertificateStatus | null;
   /** What is not as it was installed. */
   findings: ConfigFinding[];
   next: string[];
@@ -42,6 +48,7 @@ export function reportOf(
   backup: BackupStatus,
   engine: string,
   url: string,
+  certificate: CertificateStatus | null = null,
 ): StatusReport {
   const layers = assessLayers(observed);
   const operation = operationStatus(observed.change);
@@ -52,7 +59,8 @@ export function reportOf(
     ok:
       layers.every(({ ok }) => ok) &&
       findings.length === 0 &&
-      (operation === null || operation.state === 'running'),
+      (operation === null || operation.state === 'running') &&
+      (certificate === null || certificate.ok),
     url,
     operation,
     layers,
@@ -61,6 +69,7 @@ export function reportOf(
       .filter(({ oneShot, containers }) => !oneShot || containers.length > 0)
       .map((service) => ({ ...serviceStatus(service), drift: driftOf(service, observed.pins) })),
     backup,
+    certificate,
     findings,
     next: nextCommands(observed, layers),
   };

@@ -5,6 +5,7 @@ import { systemClock } from '../adapters/clock.ts';
 import { dockerCompose } from '../adapters/compose.ts';
 import { dockerRuntime } from '../adapters/docker.ts';
 import { garageAdmin } from '../adapters/garage.ts';
+import { fetchThroughTls } from '../adapters/gateway-tls.ts';
 import { hostRuntime, noCompose } from '../adapters/host-process.ts';
 import { dockerImages } from '../adapters/images.ts';
 import { fileJournal } from '../adapters/journal.ts';
@@ -60,7 +61,7 @@ export function createContext(
     garage: (token = infrastructureSecret(settings, 'GARAGE_ADMIN_TOKEN')) =>
       garageAdmin(settings.garageAdminUrl, token),
     backup: { recovery: [], passphrase: null, file: null, checked: null },
-    fetch,
+    fetch: fetchThroughTls(settings),
     signal,
     async close() {
       await database?.destroy();

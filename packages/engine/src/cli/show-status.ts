@@ -2,6 +2,7 @@ import type { OperationStatus } from '../checks/operation.ts';
 import type { StatusReport } from '../checks/report.ts';
 import type { ConfigFinding } from '../model/observation.ts';
 import { age, duration, minute } from './age.ts';
+import { certificateLines } from './show-certificate.ts';
 import { paint } from './style.ts';
 import { table } from './table.ts';
 
@@ -35,7 +36,12 @@ export function showStatus(report: StatusReport): string {
     drift === null ? '' : paint('yellow', `runs ${drift}`, out),
   ]);
   lines.push('', table(['SERVICE', 'LAYER', 'STATE', 'HEALTH', 'VERSION', 'DIGEST', 'UPDATE', ''], rows));
-  lines.push('', ...backupLines(report.backup), ...findingLines(report.findings));
+  lines.push(
+    '',
+    ...backupLines(report.backup),
+    ...certificateLines(report.certificate),
+    ...findingLines(report.findings),
+  );
   if (report.next.length > 0)
     lines.push('', `${paint('cyan', 'Next:', out)} ${report.next.join('\n      ')}`);
   return lines.join('\n');

@@ -5,6 +5,7 @@ import { reportOf, type StatusReport } from '../checks/report.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { showStatus } from '../cli/show-status.ts';
 import { EXIT } from '../model/errors.ts';
+import { observeCertificate } from '../run/certificate.ts';
 import { readDevRecord } from '../run/dev-record.ts';
 import { observe } from '../run/observe.ts';
 
@@ -19,9 +20,12 @@ export default class Status extends OperatorCommand {
 
   async run(): Promise<StatusReport> {
     const { flags } = await this.parse(Status);
-    const observed = await observe(this.context, { recallServices: true });
+    const [observed, certificate] = await Promise.all([
+      observe(this.context, { recallServices: true }),
+      this.context.settings.tls ? observeCertificate(this.context) : null,
+    ]);
     const backup = backupStatus(await observeBackups(this.context, observed), this.context.clock.date());
-    const report = reportOf(observed, backup, this.config.version, await this.#url());
+    const report = reportOf(observed, backup, this.config.version, await this.#url(), certificate);
     this.answer(showStatus(report));
     if (flags['exit-code'] && !report.ok) process.exitCode = EXIT.notAsDesired;
     return report;

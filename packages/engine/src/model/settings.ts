@@ -27,7 +27,12 @@ export interface Settings {
   /** The gateway from inside the network, and as a person sees it. */
   gateway: { api: string; web: string };
   publicUrl: { api: string; web: string };
+  /** What the gateway shows certificates for, and where they come from; null: it speaks plain HTTP. */
+  tls: { mode: TlsMode; host: string } | null;
 }
+
+export const TLS_MODES = ['internal', 'acme', 'files'] as const;
+export type TlsMode = (typeof TLS_MODES)[number];
 
 /**
  * Reads the settings: where services are from the environment, what a person chose from `.operator.conf` at the root.
@@ -39,7 +44,10 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const dataDirectory = resolve(root, env.KG_DATA || '.kg');
   // Read here rather than passed in by compose: a value in the container's environment would outlive an edit of the file.
   const conf = readEnvFile(join(root, '.operator.conf'));
-  const host = hostOf(conf.get('BIND_ADDRESS'));
+  const tls = tlsOf(conf);
+  const scheme = tls ? 'https' : 'http';
+  const host = tls?.host ?? hostOf(conf.get('BIND_ADDRESS'));
+  const publicUrl = (port: string) => `${scheme}://${host}${tls && port === '443' ? '' : `:${port}`}`;
   return {
     mode,
     root,
@@ -49,13 +57,14 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     garageAdminUrl: env.GARAGE_ADMIN_URL ?? 'http://garage:3903',
     garageS3Url: env.GARAGE_S3_URL ?? 'http://garage:3900',
     gateway: {
-      api: env.KG_GATEWAY_API_URL ?? 'http://gateway:8000',
-      web: env.KG_GATEWAY_WEB_URL ?? 'http://gateway:3000',
+      api: env.KG_GATEWAY_API_URL ?? `${scheme}://gateway:8000`,
+      web: env.KG_GATEWAY_WEB_URL ?? `${scheme}://gateway:3000`,
     },
     publicUrl: {
-      api: `http://${host}:${conf.get('API_PORT') ?? '8000'}`,
-      web: `http://${host}:${conf.get('WEB_PORT') ?? '3000'}`,
+      api: publicUrl(conf.get('API_PORT') ?? '8000'),
+      web: publicUrl(conf.get('WEB_PORT') ?? '3000'),
     },
+    tls,
   };
 }
 
@@ -69,6 +78,13 @@ function chooseMode(root: string, env: NodeJS.ProcessEnv): Settings['mode'] {
   // A password alone is what operator.sh writes there for its containers, which can't be reached from here.
   const file = readEnvFile(join(root, '.env'));
   return file.has('DATABASE_URL') || file.has('POSTGRES_HOST') ? 'postgres' : 'embedded';
+}
+
+/** operator.sh has judged these settings; one that it would refuse counts as off. */
+function tlsOf(conf: Map<string, string>): Settings['tls'] {
+  const mode = TLS_MODES.find((one) => one === conf.get('TLS_MODE'));
+  const host = conf.get('PUBLIC_HOST');
+  return mode && host ? { mode, host } : null;
 }
 
 /** The name under which a person on this host reaches a bound address. */

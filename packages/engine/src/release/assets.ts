@@ -16,6 +16,7 @@ export const STANDALONE_FILES = [
   ['.operator.conf.example', '.operator.conf.example'],
   ['docker/docker-compose.yml', 'docker-compose.yml'],
   ['docker/docker-compose.ghcr.yml', 'docker-compose.ghcr.yml'],
+  ['docker/docker-compose.tls.yml', 'docker-compose.tls.yml'],
   ['docker/garage/garage.toml', 'garage/garage.toml'],
   ['LICENSE', 'LICENSE'],
 ] as const;

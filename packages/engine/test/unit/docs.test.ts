@@ -11,6 +11,7 @@ import { parse } from 'yaml';
 import ConfigImport from '../../src/commands/config/import.ts';
 import { toYaml } from '../../src/config/document.ts';
 import { parseConfiguration } from '../../src/config/document-parse.ts';
+import { parseEnvFile } from '../../src/model/env-file.ts';
 import { EXIT } from '../../src/model/errors.ts';
 import { parsePolicy } from '../../src/release/build.ts';
 import { RELEASE_RULES } from '../../src/release/lint.ts';
@@ -272,6 +273,36 @@ describe('docs/migrations.md', () => {
     for (const [, flag] of flags) expect(docs).toContain(`--${flag}`);
     for (const key of ['kind', 'transaction', 'timeout', 'lock-timeout', 'description'])
       expect(docs).toContain(`| \`${key}\` |`);
+  });
+});
+
+describe('docs/tls.md', () => {
+  const docs = read('docs/tls.md');
+
+  test('explains every mode and every state, and no other', () => {
+    const { properties } = JSON.parse(read('schema/json/cert-status.schema.json'));
+    const first = [...docs.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, name]) => name);
+    expect(first).toEqual([...properties.mode.enum, ...properties.state.enum]);
+  });
+
+  test('its settings are settings', () => {
+    const { values } = parseEnvFile(read('.operator.conf.example'));
+    const blocks = [...docs.matchAll(/^```ini\n(.*?)^```$/gms)];
+    expect(blocks).toHaveLength(4);
+    for (const [, block = ''] of blocks) {
+      const parsed = parseEnvFile(block);
+      expect(parsed.problems).toEqual([]);
+      for (const key of parsed.values.keys()) expect([...values.keys()]).toContain(key);
+    }
+  });
+
+  test('every command it shows is one, with flags that it has', async () => {
+    expect(await assertCommandsOf(docs)).toBeGreaterThan(4);
+  });
+
+  test('what it links to is there', () => {
+    for (const [, target = ''] of docs.matchAll(/\]\(([^)#:]+)\)/g))
+      expect([target, existsSync(new URL(`docs/${target}`, repository))]).toEqual([target, true]);
   });
 });
 

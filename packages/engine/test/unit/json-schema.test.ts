@@ -13,6 +13,7 @@ import { planStart } from '../../src/plan/start.ts';
 import { planStop } from '../../src/plan/stop.ts';
 import { planUpgrade } from '../../src/plan/upgrade.ts';
 import { everythingWrong, folderWith, nothingSaved, record } from '../backups.ts';
+import { certificates } from '../certificates.ts';
 import { drifted, emptyHost, runningPlatform, unconfigured, upgrading } from '../observed.ts';
 
 const validator = (name: string) => {
@@ -73,6 +74,19 @@ describe('the JSON schemas describe what is printed', () => {
     const report = reportOf(emptyHost(), backup, '0.1.0', '');
     expect(complaints(validate, { ...report, password: 'x' })).not.toEqual([]);
     expect(complaints(validate, { ...report, backup: { ...backup, kit: 'AGE-SECRET' } })).not.toEqual([]);
+  });
+
+  test('certificates, in every state, alone and in status', () => {
+    const alone = validator('cert-status');
+    const within = validator('status');
+    const states = certificates();
+    expect(new Set(states.map(({ state }) => state)).size).toBe(8);
+    for (const one of states) {
+      expect(complaints(alone, one)).toEqual([]);
+      const backup = backupStatus(nothingSaved(), new Date());
+      expect(complaints(within, reportOf(runningPlatform(), backup, '0.1.0', 'https://x', one))).toEqual([]);
+      expect(complaints(alone, { ...one, key: 'PRIVATE' })).not.toEqual([]);
+    }
   });
 
   test('backup list', async () => {

@@ -21,6 +21,21 @@ describe('readSettings', () => {
     expect(readSettings({ KG_ROOT: installation({}) }).publicUrl.web).toBe('http://localhost:3000');
   });
 
+  test('with TLS it is https:// and PUBLIC_HOST, and 443 goes without saying', () => {
+    const conf = 'WEB_PORT=443\nBIND_ADDRESS=0.0.0.0\nTLS_MODE=files\nPUBLIC_HOST=kg.example.org\n';
+    expect(readSettings({ KG_ROOT: installation({ '.operator.conf': conf }) })).toMatchObject({
+      tls: { mode: 'files', host: 'kg.example.org' },
+      publicUrl: { api: 'https://kg.example.org:8000', web: 'https://kg.example.org' },
+      gateway: { api: 'https://gateway:8000', web: 'https://gateway:3000' },
+    });
+    const off = 'TLS_MODE=off\nPUBLIC_HOST=kg.example.org\n';
+    expect(readSettings({ KG_ROOT: installation({ '.operator.conf': off }) })).toMatchObject({
+      tls: null,
+      publicUrl: { web: 'http://localhost:3000' },
+      gateway: { web: 'http://gateway:3000' },
+    });
+  });
+
   test('a line that breaks the grammar is named, and its value is not repeated', () => {
     const root = installation({ '.operator.conf': 'WEB_PORT=3001\nAPI_PORT="hunter2"\n' });
     expect(() => readSettings({ KG_ROOT: root })).toThrow(
