@@ -5,7 +5,7 @@
 #|   up [--dev]             everything: secrets, images, infrastructure, schema, configuration (--restore FILE: from a backup), application
 #|   init [--dev]           layer 1: write .env (secrets, once) and a first .operator.conf
 #|   migrate                layer 2: apply schema migrations
-#|   config TOPIC         layer 3: admin, ai-provider, embedding, api-key, garage, set, get, unset, show, validate, history, undo, import, export
+#|   config TOPIC         layer 3: admin claim ai-provider embedding api-key garage set get unset show validate history undo import export
 #|   start [--infra-only|--app-only] [--dry-run]    layer 4: start in layer order; a lower layer must be complete
 #|   stop, restart [SERVICE...]    stop in reverse order, data stays (--keep-infra: the application only); restart the named services
 #|   rotate SECRET          renew encryption-key | oauth-key | postgres-password | garage-secret on the running platform; again: goes on

@@ -4,13 +4,16 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { STANDALONE_FILES } from '../../packages/engine/src/release/assets.ts';
 import type { ReleaseManifest } from '../../packages/engine/src/release/manifest.ts';
-import { docker, expectCode, type Result, run } from './command.ts';
+import { docker, expectCode, onTerminal, type Result, run } from './command.ts';
 import { ADMIN_PASSWORD, Installation } from './installation.ts';
 import { markedBlocks } from './page.ts';
 import { Publisher } from './releases.ts';
 import { serveFolder } from './serve-folder.ts';
 
 jest.setTimeout(600_000);
+
+/** The arrow: from the first of a list to its last, `local`. */
+const UP = '\x1b[A';
 
 let publisher: Publisher;
 let server: Awaited<ReturnType<typeof serveFolder>>;
@@ -196,6 +199,31 @@ test('a bundle: nothing comes from a registry, and every image is the one that w
     );
     for (const { Config } of Object.values(await kg.containers()))
       if (!Config.Image.startsWith('dxflrs/')) expect(configs).toContain(Config.Image);
+  } finally {
+    await kg.destroy();
+  }
+});
+
+test('on a terminal: three questions, none of them for a password, and the address at which the first admin is made', async () => {
+  const kg = await Installation.planned();
+  try {
+    const words = ['--dir', kg.root, '--from', url, ...settings(kg)].map((word) => `'${word}'`).join(' ');
+    const result = expectCode(
+      await onTerminal(
+        `curl -fsSL '${url}/install.sh' | dash -s -- ${words}`,
+        [
+          { prompt: /Install kg-operator .*\[Y\/n\]/, type: '\r' },
+          { prompt: /Which AI provider/, type: `${UP}\r` },
+          { prompt: /embeddings\?/, type: '\r' },
+        ],
+        { cwd: '/' },
+      ),
+    );
+    const [, token] = /\/claim#([\w-]{43})/.exec(result.stdout) ?? [];
+    const claimed = await kg.api('POST', '/claim', { token, password: ADMIN_PASSWORD });
+    expect(claimed.status).toBe(200);
+    await expectLoginPage(kg);
+    expect((await kg.ok(['config', 'show'])).stdout).toContain('Everything is configured.');
   } finally {
     await kg.destroy();
   }

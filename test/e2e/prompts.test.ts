@@ -20,13 +20,10 @@ describe('./operator.sh up on a terminal', () => {
     await kg.destroy();
   });
 
-  test('asks for what is missing and ends with a running platform', async () => {
+  test('asks for what is missing, for no password, and ends with a running platform that can be claimed', async () => {
     const result = await kg.terminal(
       './operator.sh up --dev',
       [
-        { prompt: /password for admin/i, type: `short${ENTER}` },
-        { prompt: /12 to 1024/, type: `\x15${ADMIN_PASSWORD}${ENTER}` },
-        { prompt: /Once more/, type: `${ADMIN_PASSWORD}${ENTER}` },
         { prompt: /Which AI provider/, type: ENTER },
         { prompt: /Model/, type: ENTER },
         { prompt: /API key for openai/, type: `${AI_KEY}${ENTER}` },
@@ -36,8 +33,12 @@ describe('./operator.sh up on a terminal', () => {
     );
     expectCode(result);
     expect(result.stdout).toContain(`http://localhost:${kg.webPort}`);
-    expect(result.stdout).not.toContain(ADMIN_PASSWORD);
     expect(result.stdout).not.toContain(AI_KEY);
+    expect(result.stdout).not.toMatch(/password for/i);
+    const [, token] = /\/claim#([\w-]{43})/.exec(result.stdout) ?? [];
+    expect(await kg.api('POST', '/claim', { token, password: ADMIN_PASSWORD })).toMatchObject({
+      status: 200,
+    });
   });
 
   test('what was typed is what counts', async () => {
@@ -49,10 +50,11 @@ describe('./operator.sh up on a terminal', () => {
     expect((await kg.json(['status', '--exit-code'])).code).toBe(0);
   });
 
-  test('config admin asks twice, and again when the two differ', async () => {
+  test('config admin asks twice, and again for one that is refused, or when the two differ', async () => {
     const next = `${ADMIN_PASSWORD} and more`;
     const result = await kg.terminal('./operator.sh config admin', [
-      { prompt: /Password for admin/, type: `${next}${ENTER}` },
+      { prompt: /Password for admin/, type: `short${ENTER}` },
+      { prompt: /12 to 1024/, type: `\x15${next}${ENTER}` },
       { prompt: /Once more/, type: `${next}x${ENTER}` },
       { prompt: /differ/, type: `\x15${next}${ENTER}` },
     ]);

@@ -3,6 +3,8 @@ import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import type { Accounts } from './accounts.ts';
 import type { Identity } from './auth.ts';
+import { claimEndpoint } from './claim-endpoint.ts';
+import type { Claims } from './claims.ts';
 import { ApiError, type ErrorStatus } from './errors.ts';
 import { ConceptMissing, type Graph } from './graph.ts';
 import type { InForce } from './in-force.ts';
@@ -18,6 +20,7 @@ export interface AppDependencies {
   version: string;
   inForce: InForce<Snapshot>;
   accounts: Accounts;
+  claims: Claims;
   graph: Graph;
   ready: () => Promise<Readiness>;
   log: Log;
@@ -64,11 +67,13 @@ export function createApp(deps: AppDependencies): Hono<Environment> {
     const { settings } = c.var.now.config;
     return c.json({ title: settings['web.title'], maxDocumentBytes: settings['documents.max-bytes'] });
   });
-  app.use(
-    '/oauth/token',
-    limitBody(() => MAX_LOGIN_BODY),
-  );
+  for (const path of ['/oauth/token', '/claim'])
+    app.use(
+      path,
+      limitBody(() => MAX_LOGIN_BODY),
+    );
   app.route('/', tokenEndpoint(deps));
+  app.route('/', claimEndpoint(deps));
 
   // Registered here: everything below wants a token, unknown paths included.
   app.use(async (c, next) => {

@@ -1,5 +1,5 @@
 /** Statuses the API answers errors with. */
-export type ErrorStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 429 | 500 | 502 | 503;
+export type ErrorStatus = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 502 | 503;
 
 /** A failure whose code and message are meant for the client. Anything else that is thrown answers 500 `internal`. */
 export class ApiError extends Error {

@@ -4,7 +4,7 @@ import { ApiError } from './errors.ts';
 
 /** Largest request body that carries no document, in bytes. */
 export const MAX_BODY = 64 * 1024;
-/** The same for a login: a password of 1024 characters, each of them up to three bytes, each of these `%XX`. */
+/** The same for a login and a claim: a password of 1024 characters, each of them up to three bytes, each of these `%XX`. */
 export const MAX_LOGIN_BODY = 16 * 1024;
 
 /** Largest request body that carries a document of `maxBytes`: JSON may need six bytes for one (`\u0007`). */
@@ -44,6 +44,11 @@ export const extractBody = z.union([
   z.strictObject({ documentId: z.uuid() }),
 ]);
 export const passwordBody = z.strictObject({ current: z.string(), new: z.string() });
+export const claimBody = z.strictObject({
+  token: z.string(),
+  username: z.string().default('admin'),
+  password: z.string(),
+});
 
 /**
  * The request's JSON body as `schema` has it.

@@ -9,6 +9,7 @@ import type { Kysely } from 'kysely';
 import { createAccounts } from './accounts.ts';
 import { createApp } from './app.ts';
 import { createAuth } from './auth.ts';
+import { createClaims, databaseClaims } from './claims.ts';
 import { createDocuments, databaseDocuments } from './documents.ts';
 import { configuredExtractor, ProviderLimits } from './extract/index.ts';
 import { ageGraph } from './graph.ts';
@@ -99,6 +100,7 @@ export async function createPlatform(options: PlatformOptions) {
     version: options.version,
     inForce,
     accounts: createAccounts(databaseUsers(db)),
+    claims: createClaims(databaseClaims(db)),
     graph,
     ready,
     log,

@@ -5,7 +5,7 @@ import { jsonBody, passwordBody } from './input.ts';
 import { TooManyAttempts } from './login-attempts.ts';
 
 /** The database, which a login asks, may be a second ahead of the configuration in force. */
-const TAKE_UP_MS = 3_000;
+export const TAKE_UP_MS = 3_000;
 
 /** `POST /oauth/token`. RFC 6749: the request in 4.3.2, the answer in 5.1, its errors in 5.2. */
 export function tokenEndpoint(deps: AppDependencies): Hono<Environment> {

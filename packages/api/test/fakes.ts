@@ -1,4 +1,5 @@
 import {
+  claimTokenHash,
   type PlatformConfig,
   type PlatformSettings,
   type RemoteAi,
@@ -8,6 +9,7 @@ import {
 import { createAccounts } from '../src/accounts.ts';
 import { createApp } from '../src/app.ts';
 import { createAuth } from '../src/auth.ts';
+import { type ClaimStore, createClaims } from '../src/claims.ts';
 import { createDocuments, type DocumentRow, type DocumentRows } from '../src/documents.ts';
 import type { Extractor } from '../src/extract/index.ts';
 import { type Concept, ConceptMissing, type Graph, type Relation, relationId } from '../src/graph.ts';
@@ -177,6 +179,28 @@ export class MemoryUsers implements UserStore {
   }
 }
 
+/** One claim in memory; its contract with the database is proven in test/contract/claims.ts. */
+export class MemoryClaims implements ClaimStore {
+  /** The token that counts. */
+  token: string | null = null;
+  looks = 0;
+  /** Who was made admin. */
+  readonly made: string[] = [];
+
+  async counts(tokenHash: Buffer): Promise<boolean> {
+    this.looks += 1;
+    return this.token !== null && claimTokenHash(new Secret(this.token)).equals(tokenHash);
+  }
+
+  async use(tokenHash: Buffer, { username, passwordHash }: { username: string; passwordHash: string }) {
+    if (!(await this.counts(tokenHash))) return null;
+    if (username === 'taken') return 'taken' as const;
+    this.token = null;
+    this.made.push(username);
+    return { username, passwordHash, disabled: false, passwordSetAt: new Date() };
+  }
+}
+
 /** The app on fakes, and a client that is logged in as `ada`. */
 export function testApp(options: {
   users?: UserRecord[];
@@ -185,6 +209,7 @@ export function testApp(options: {
   graph?: Graph;
   probes?: Probe[];
   attempts?: LoginAttempts;
+  claimAttempts?: LoginAttempts;
 }) {
   const lines: string[] = [];
   const redaction = new Redaction();
@@ -193,6 +218,7 @@ export function testApp(options: {
   const objects = new MemoryObjects();
   const rows = new MemoryRows();
   const users = new MemoryUsers(options.users ?? []);
+  const claims = new MemoryClaims();
   const graph = options.graph ?? new MemoryGraph();
   const shutdown = new AbortController();
   const snapshotOf = (config: PlatformConfig): Snapshot => ({
@@ -211,6 +237,7 @@ export function testApp(options: {
     version: 'test',
     inForce,
     accounts: createAccounts(users, options.attempts),
+    claims: createClaims(claims, options.claimAttempts),
     graph,
     ready: readiness(options.probes ?? []),
     log,
@@ -227,5 +254,5 @@ export function testApp(options: {
     });
   /** What a change of configuration does. */
   const configure = (config: PlatformConfig) => inForce.replace(snapshotOf(config));
-  return { app, as, token, configure, inForce, objects, rows, users, graph, lines, shutdown };
+  return { app, as, token, configure, inForce, objects, rows, users, claims, graph, lines, shutdown };
 }

@@ -11,7 +11,22 @@ export type ConfigRows = Awaited<ReturnType<typeof readConfigRows>>;
  * @throws SchemaMissing when the tables are not there.
  */
 export async function readConfigRows(db: Kysely<Tables>) {
-  return selectConfig(db).executeTakeFirstOrThrow().catch(missingSchema);
+  const rows = await selectConfig(db).executeTakeFirstOrThrow().catch(missingSchema);
+  if (rows.users.some(isEnabledAdmin)) return { ...rows, claim: null };
+  // Only now, and all of it again: a schema before 0005 has no such table, and a platform that runs on one has an admin.
+  return selectConfig(db).select(openClaim()).executeTakeFirstOrThrow().catch(missingSchema);
+}
+
+/** Whether this user may manage others. */
+export function isEnabledAdmin({ role, disabled_at }: { role: string; disabled_at: unknown }): boolean {
+  return role === 'admin' && disabled_at === null;
+}
+
+/** A claim that made no admin yet, whether its token still counts, and until when, by the database's clock. */
+function openClaim() {
+  return sql<{ expires_at: string; counts: boolean } | null>`(
+    SELECT json_build_object('expires_at', expires_at, 'counts', expires_at > clock_timestamp())
+      FROM kg_api.admin_claim WHERE used_at IS NULL)`.as('claim');
 }
 
 /** Which configuration there is. @throws SchemaMissing */

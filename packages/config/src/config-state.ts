@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import { type ConfigRows, readConfigRows } from './config-rows.ts';
+import { type ConfigRows, isEnabledAdmin, readConfigRows } from './config-rows.ts';
 import { isFileStore, objectStoreOf } from './object-store.ts';
 import { AI_PROVIDER_FACTS } from './providers.ts';
 import type { Tables } from './tables.ts';
@@ -22,6 +22,12 @@ export interface ConfigState {
   keyId: string | null;
   /** While ENCRYPTION_KEY is rotated: the key before, whose owner can still read everything. */
   previousKeyId: string | null;
+  /** Nobody is admin yet, and whoever has the token makes the first one; null otherwise. */
+  claim: {
+    expiresAt: Date;
+    /** It has not expired. */
+    counts: boolean;
+  } | null;
   /** How many are stored; of settings those that are set. */
   counts: {
     users: number;
@@ -47,6 +53,7 @@ export function configStateOf(rows: ConfigRows): ConfigState {
     items: itemsOf(rows),
     keyId: rows.fingerprint?.key_id ?? null,
     previousKeyId: rows.fingerprint?.previous_key_id ?? null,
+    claim: rows.claim && { expiresAt: new Date(rows.claim.expires_at), counts: rows.claim.counts },
     counts: {
       users: rows.users.length,
       aiProviders: rows.ai.length,
@@ -62,12 +69,14 @@ function itemsOf(rows: ConfigRows): ConfigItem[] {
   const embedding = rows.embedding.find(({ active }) => active);
   const store = objectStoreOf(rows);
   const stored = new Set(rows.keys.map(({ provider }) => provider));
-  const admins = rows.users.filter(({ role, disabled_at }) => role === 'admin' && disabled_at === null);
+  const admins = rows.users.filter(isEnabledAdmin);
   const apiKey = (provider: string) =>
     item(`${provider} API key`, stored.has(provider) && 'stored, encrypted', `config api-key ${provider}`);
 
   const items = [
-    item('admin user', admins.map(({ username }) => username).join(', '), 'config admin'),
+    rows.claim
+      ? item('admin user', 'nobody has claimed the platform yet', 'config claim')
+      : item('admin user', admins.map(({ username }) => username).join(', '), 'config admin'),
     item(
       'AI provider',
       ai && `${ai.provider} ${ai.model}${ai.base_url ? ` at ${ai.base_url}` : ''}`,

@@ -14,7 +14,7 @@ export interface Change {
 
 /** What has changed, for people: never a secret, but its fingerprint. */
 export interface ChangeRecord {
-  /** The command's word: `admin`, `ai-provider`, `embedding`, `api-key`, `garage`, `setting`, `rotate`, `backup`. */
+  /** The command's word: `admin`, `claim`, `ai-provider`, `embedding`, `api-key`, `garage`, `setting`, `rotate`, `backup`. */
   topic: string;
   action: 'create' | 'update' | 'delete' | 'activate' | 'disable' | 'enable' | 'rotate' | 'restore' | 'undo';
   /** The thing: a user's name, a provider, a setting's name. */

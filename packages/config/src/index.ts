@@ -1,3 +1,4 @@
+export * from './claim-token.ts';
 export * from './config-state.ts';
 export * from './database.ts';
 export {
@@ -34,4 +35,5 @@ export * from './providers.ts';
 export * from './secret.ts';
 export * from './settings.ts';
 export * from './tables.ts';
+export * from './usernames.ts';
 export * from './watch-config.ts';

@@ -111,6 +111,16 @@ export interface KeyFingerprintTable {
   bridge: Uint8Array | null;
 }
 
+/** At most one row. */
+export interface AdminClaimTable {
+  singleton: Generated<boolean>;
+  /** `claimTokenHash()`. */
+  token_hash: Uint8Array;
+  created_at: Timestamp;
+  expires_at: ColumnType<Date, Date | string, Date | string>;
+  used_at: ColumnType<Date | null, Date | null | undefined, Date | null>;
+}
+
 export interface DocumentsTable {
   id: Generated<string>;
   title: string;
@@ -124,6 +134,7 @@ export interface DocumentsTable {
 /** The tables of schema `kg_api`, by qualified name. A test compares them with the migrated database. */
 export interface Tables {
   'kg_api.users': UsersTable;
+  'kg_api.admin_claim': AdminClaimTable;
   'kg_api.ai_provider_config': AiProviderConfigTable;
   'kg_api.embedding_config': EmbeddingConfigTable;
   'kg_api.system_api_keys': SystemApiKeysTable;

@@ -86,6 +86,21 @@ export async function changePassword(current: string, next: string): Promise<voi
   keepToken(await call('POST', '/password', { current, new: next }));
 }
 
+/**
+ * Makes the first admin with the token of the host's terminal, and logs in.
+ * @throws ApiFailure
+ */
+export async function claim(token: string, username: string, password: string): Promise<void> {
+  const response = await send('/claim', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ token, username, password }),
+  });
+  const answer = await bodyOf(response);
+  if (!response.ok) throw failure(response.status, answer, 'Claiming failed.');
+  keepToken(answer);
+}
+
 function keepToken(answer: unknown): void {
   sessionStorage.setItem(TOKEN, String((answer as { access_token: string }).access_token));
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { type Site, session, site } from './api.ts';
+import { CLAIM_PATH, Claim } from './claim.tsx';
 import { Login } from './login.tsx';
 import { Workspace } from './workspace.tsx';
 
@@ -9,6 +10,7 @@ const UNKNOWN_SITE: Site = { title: 'Knowledge graph', maxDocumentBytes: Number.
 export function App() {
   const [loggedIn, setLoggedIn] = useState(session.token !== null);
   const [notice, setNotice] = useState('');
+  const [claiming, setClaiming] = useState(location.pathname === CLAIM_PATH);
   const { title, maxDocumentBytes } = useSite(loggedIn);
 
   const leave = (reason: string) => {
@@ -16,10 +18,19 @@ export function App() {
     setNotice(reason);
     setLoggedIn(false);
   };
+  const leaveClaim = () => {
+    history.replaceState(null, '', '/');
+    setClaiming(false);
+  };
+  const enter = () => {
+    if (claiming) leaveClaim();
+    setLoggedIn(true);
+  };
+  if (claiming) return <Claim title={title} onClaimed={enter} onLogin={leaveClaim} />;
   return loggedIn ? (
     <Workspace title={title} maxDocumentBytes={maxDocumentBytes} onLeave={leave} />
   ) : (
-    <Login title={title} notice={notice} onLoggedIn={() => setLoggedIn(true)} />
+    <Login title={title} notice={notice} onLoggedIn={enter} />
   );
 }
 

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks';
 import { login } from './api.ts';
+import { CLAIM_PATH } from './claim.tsx';
 import { Logo } from './logo.tsx';
 
 interface Props {
@@ -60,6 +61,7 @@ export function Login({ title, notice, onLoggedIn }: Props) {
         <button class="primary" type="submit" disabled={busy}>
           {busy ? 'Logging in…' : 'Log in'}
         </button>
+        <a href={CLAIM_PATH}>Set up the first administrator</a>
       </form>
     </main>
   );

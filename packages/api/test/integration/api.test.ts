@@ -5,6 +5,7 @@ import { AI_PROVIDER_FACTS, hashPassword, type RemoteAi, Secret } from '@kg-oper
 import { createAccounts } from '../../src/accounts.ts';
 import { createApp } from '../../src/app.ts';
 import { createAuth } from '../../src/auth.ts';
+import { createClaims, databaseClaims } from '../../src/claims.ts';
 import { createDocuments, databaseDocuments } from '../../src/documents.ts';
 import { configuredExtractor } from '../../src/extract/index.ts';
 import { ageGraph } from '../../src/graph.ts';
@@ -77,6 +78,7 @@ async function start(provider: RemoteAi['provider'], given: Partial<RemoteAi> = 
     version: 'test',
     inForce: new InForce(snapshot, () => {}),
     accounts: createAccounts(databaseUsers(database.db)),
+    claims: createClaims(databaseClaims(database.db)),
     graph: ageGraph(database.db),
     ready: readiness([]),
     log,

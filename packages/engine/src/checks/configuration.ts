@@ -1,5 +1,6 @@
 import {
   type ConfigItem,
+  type ConfigState,
   ConfigurationIncomplete,
   type CredentialCheck,
   checkSetting,
@@ -37,6 +38,8 @@ export interface ConfigReport {
     previous: string | null;
   };
   items: ConfigItem[];
+  /** Nobody is admin yet, and a claim is open: until when its token counts, or counted. Null otherwise. */
+  claim: ConfigState['claim'];
   users: UserSummary[];
   aiProviders: AiProviderSettings[];
   embeddingProviders: EmbeddingSettings[];
@@ -61,7 +64,7 @@ export async function examineConfiguration(
     .setIsolationLevel('repeatable read')
     .setAccessMode('read only')
     .execute(async (db) => {
-      const { version, items, keyId, previousKeyId } = await readConfigState(db);
+      const { version, items, keyId, previousKeyId, claim } = await readConfigState(db);
       const credentials = await checkCredentials(db, encryptionKey?.key ?? null);
       const users = await listUsers(db);
       const aiProviders = await listAiProviders(db);
@@ -85,6 +88,7 @@ export async function examineConfiguration(
         version,
         encryptionKey: { given: encryptionKey?.id ?? null, stored: keyId, previous: previousKeyId },
         items,
+        claim,
         users,
         aiProviders,
         embeddingProviders,

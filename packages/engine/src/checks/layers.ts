@@ -17,15 +17,22 @@ export function assessLayers(observed: Observation): LayerStatus[] {
   return [secrets(observed), schema(observed), configuration(observed), application(observed)];
 }
 
+const CLAIM = './operator.sh config claim';
+
 /**
  * What to do next: the commands of an upgrade or rollback that is open, which the others have to wait for; otherwise those of the lowest
- * layer that is not ok, or what brings back the images that were installed; none when all is as it should be.
+ * layer that is not ok, or how the first admin is made and what brings back the images that were installed; none when all is as it should
+ * be.
  */
 export function nextCommands(observed: Observation, layers = assessLayers(observed)): string[] {
   const operation = operationStatus(observed.change);
   if (operation) return operation.next;
   const lowest = layers.find(({ ok }) => !ok);
-  if (!lowest) return [...new Set(driftFindings(observed).map(({ fix }) => fix))];
+  if (!lowest)
+    return [
+      ...(isUnclaimed(observed) ? [CLAIM] : []),
+      ...new Set(driftFindings(observed).map(({ fix }) => fix)),
+    ];
   if (lowest.name === 'configuration')
     return [
       ...missingItems(observed).map(({ command }) => command),
@@ -93,7 +100,14 @@ function configuration(observed: Observation): LayerStatus {
   const missing = missingItems(observed);
   const damaged = unreadable(observed);
   if (missing.length === 0 && damaged.length === 0)
-    return { name: 'configuration', ok: true, summary: 'complete' };
+    return isUnclaimed(observed)
+      ? {
+          name: 'configuration',
+          ok: true,
+          summary: 'complete; nobody has claimed the platform yet',
+          next: CLAIM,
+        }
+      : { name: 'configuration', ok: true, summary: 'complete' };
   const summary = [
     ...(missing.length > 0 ? [`missing: ${missing.map(({ item }) => item).join(', ')}`] : []),
     ...damaged.map(({ problem }) => problem),
@@ -121,6 +135,11 @@ function application({ services }: Observation): LayerStatus {
 function unreadable(observed: Observation): ConfigFinding[] {
   const { database } = observed;
   return secrets(observed).ok && database.reachable ? (database.config?.unreadable ?? []) : [];
+}
+
+/** There is no admin, and who has the token of a claim makes the first one. */
+function isUnclaimed({ database }: Observation): boolean {
+  return database.reachable && database.config !== null && database.config.claim !== null;
 }
 
 function missingItems({ database }: Observation): ConfigItem[] {

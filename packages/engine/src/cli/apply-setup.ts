@@ -11,20 +11,23 @@ import {
   type Tables,
 } from '@kg-operator/config';
 import type { Kysely } from 'kysely';
-import { checkPassword, setUserIn } from '../config/admin.ts';
+import { setUserIn } from '../config/admin.ts';
 import { checkBaseUrl, listAiProviders, setAiProviderIn } from '../config/ai-provider.ts';
 import { checkApiKey, hasApiKey, setApiKeyIn } from '../config/api-key.ts';
+import { openClaimIn } from '../config/claim.ts';
 import { setEmbeddingIn } from '../config/embedding.ts';
 import { changeConfig } from '../config/history.ts';
 import { type ProbeResult, probeProvider } from '../config/probe.ts';
 import { EXIT, OperatorError } from '../model/errors.ts';
-import { askChoice, askConfirmation, askNewSecret, askSecret, askText, asValidation } from './prompts.ts';
+import { askChoice, askConfirmation, askSecret, askText, asValidation } from './prompts.ts';
 import { describeProbe } from './provider-test.ts';
 import type { GivenSecret } from './secret-input.ts';
 import type { Setup } from './setup.ts';
 
 interface ApplyOptions {
   interactive: boolean;
+  /** Without a password: the first admin is made in the web app. */
+  claim: boolean;
   encryptionKey: Secret;
   /** How servers on this machine are reached from where the platform runs. */
   host: HostName;
@@ -35,6 +38,7 @@ interface ApplyOptions {
 
 interface Answers {
   password?: GivenSecret;
+  claim?: true;
   ai?: { provider: AiProvider; model?: string | undefined; baseUrl?: string | undefined };
   embedding?: EmbeddingProvider;
   /** By provider. */
@@ -43,7 +47,7 @@ interface Answers {
 
 /**
  * Writes what configuration still lacks from what was given, asking on a terminal for the rest, and the provider whether it takes the
- * answers; what is configured already stays. All of it is one change. Returns the names of what it wrote.
+ * answers; what is configured already stays. Nobody is asked for the admin's password: that is for the claim page. All of it is one change. Returns the names of what it wrote.
  * @throws OperatorError INPUT_MISSING (exit 4) naming every flag and variable, before anything is written
  */
 export async function applySetup(
@@ -53,11 +57,12 @@ export async function applySetup(
   options: ApplyOptions,
 ): Promise<string[]> {
   const needs = await findNeeds(db, state);
-  if (!options.interactive) assertGiven(setup, needs);
+  if (!options.interactive) assertGiven(setup, needs, options);
   const answers = await collectAnswers(setup, needs, options);
   const { actor, encryptionKey } = options;
   await changeConfig(db, async (trx) => {
-    const { password, ai, embedding, keys } = answers;
+    const { password, claim, ai, embedding, keys } = answers;
+    if (claim) await openClaimIn(trx, { actor });
     if (password) {
       const { secret, source } = password;
       await setUserIn(trx, { username: setup.username, role: 'admin', password: secret, source, actor });
@@ -69,6 +74,7 @@ export async function applySetup(
   });
   const written = [
     ...(answers.password ? ['admin user'] : []),
+    ...(answers.claim ? ['a claim for the first admin'] : []),
     ...(answers.ai ? [`AI provider ${answers.ai.provider}`] : []),
     ...[...answers.keys.keys()].map((provider) => `${provider} API key`),
     ...(answers.embedding ? [`embedding provider ${answers.embedding}`] : []),
@@ -77,8 +83,14 @@ export async function applySetup(
   return written;
 }
 
+/** Nobody is admin, whether a claim is open or not. */
+export function lacksAdmin({ items, claim }: ConfigState): boolean {
+  return claim !== null || items.some(({ item, ok }) => item === 'admin user' && !ok);
+}
+
 interface Needs {
-  admin: boolean;
+  /** `claim`: it may wait until somebody claims the platform. */
+  admin: boolean | 'claim';
   ai: boolean;
   embedding: boolean;
   /** Of what is configured already, the keys that are missing. */
@@ -88,10 +100,11 @@ interface Needs {
   hasOpenaiKey: boolean;
 }
 
-async function findNeeds(db: Kysely<Tables>, { items }: ConfigState): Promise<Needs> {
+async function findNeeds(db: Kysely<Tables>, state: ConfigState): Promise<Needs> {
+  const { items, claim } = state;
   const lacks = (name: string) => items.some(({ item, ok }) => item === name && !ok);
   return {
-    admin: lacks('admin user'),
+    admin: claim ? 'claim' : lacksAdmin(state),
     ai: lacks('AI provider'),
     embedding: lacks('embedding provider'),
     keys: AI_PROVIDERS.filter((provider) => lacks(`${provider} API key`)),
@@ -102,13 +115,8 @@ async function findNeeds(db: Kysely<Tables>, { items }: ConfigState): Promise<Ne
 
 async function collectAnswers(setup: Setup, needs: Needs, options: ApplyOptions): Promise<Answers> {
   const answers: Answers = { keys: new Map() };
-  if (needs.admin) {
-    const validate = asValidation((given: Secret) => checkPassword(given, setup.username));
-    answers.password = setup.password ?? {
-      secret: await askNewSecret(`Choose a password for ${setup.username}`, validate),
-      source: null,
-    };
-  }
+  if (needs.admin && setup.password) answers.password = setup.password;
+  else if (needs.admin === true) answers.claim = true;
   if (needs.ai) await chooseAi(setup, options, answers);
   for (const provider of needs.keys)
     answers.keys.set(provider, await keyOf(provider, provider === needs.provider ? setup.aiKey : null));
@@ -185,10 +193,12 @@ async function keyOf(provider: AiProvider, given: GivenSecret | null): Promise<G
   );
 }
 
-function assertGiven(setup: Setup, needs: Needs): void {
+function assertGiven(setup: Setup, needs: Needs, { claim }: ApplyOptions): void {
   const missing: string[] = [];
-  if (needs.admin && !setup.password)
-    missing.push('admin password: set KG_ADMIN_PASSWORD, or --admin-password-file FILE');
+  if (needs.admin === true && !setup.password && !claim)
+    missing.push(
+      'admin password: set KG_ADMIN_PASSWORD, or --admin-password-file FILE; or --claim, to choose it later in the web app',
+    );
   if (needs.ai && !setup.aiProvider)
     missing.push(`AI provider: --ai-provider ${AI_PROVIDERS.join('|')}, or set KG_AI_PROVIDER`);
   const facts = needs.ai && setup.aiProvider ? AI_PROVIDER_FACTS[setup.aiProvider] : null;

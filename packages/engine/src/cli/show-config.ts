@@ -1,6 +1,6 @@
 import type { ConfigReport } from '../checks/configuration.ts';
 import { settingText } from '../config/settings.ts';
-import { age } from './age.ts';
+import { age, minute } from './age.ts';
 import { paint } from './style.ts';
 import { table } from './table.ts';
 
@@ -9,7 +9,7 @@ const out = process.stdout;
 /** One screen: everything that is set, by topic, and why the platform is not ready. */
 export function showConfig(report: ConfigReport): string {
   const sections: [string, string[][]][] = [
-    ['Users', report.users.map(userRow)],
+    ['Users', [...claimRows(report), ...report.users.map(userRow)]],
     ['AI providers', report.aiProviders.map(aiRow)],
     ['Embeddings', report.embeddingProviders.map(embeddingRow)],
     ['Object storage', storeRows(report)],
@@ -33,6 +33,14 @@ function body(rows: string[][]): string[] {
 
 function userRow({ username, role, disabled, passwordSetAt }: ConfigReport['users'][number]): string[] {
   return [mark(!disabled), username, role, `password set ${age(passwordSetAt)}`, disabled ? 'disabled' : ''];
+}
+
+function claimRows({ claim }: ConfigReport): string[][] {
+  if (claim === null) return [];
+  const token = claim.counts
+    ? `a token counts until ${minute(claim.expiresAt)} UTC`
+    : 'no token counts any more';
+  return [[paint('yellow', '!', out), 'nobody has claimed the platform yet', token]];
 }
 
 function aiRow({ provider, model, baseUrl, options, active }: ConfigReport['aiProviders'][number]): string[] {
@@ -112,7 +120,9 @@ function keyState({ encryptionKey: { given, stored, previous } }: ConfigReport):
     : `${given}, but ${stored} is the one of the data`;
 }
 
-function verdict({ ready, findings }: ConfigReport): string[] {
+function verdict({ ready, findings, claim }: ConfigReport): string[] {
+  if (ready && claim)
+    return [`${paint('cyan', 'Next:', out)} ./operator.sh config claim prints a token for the first admin`];
   if (ready) return [paint('green', 'Everything is configured.', out)];
   return [
     '',

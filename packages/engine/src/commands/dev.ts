@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { readConfigState, Secret, type Tables } from '@kg-operator/config';
 import { Flags } from '@oclif/core';
 import type { Kysely } from 'kysely';
-import { applySetup } from '../cli/apply-setup.ts';
+import { applySetup, lacksAdmin } from '../cli/apply-setup.ts';
 import { OperatorCommand } from '../cli/base-command.ts';
 import { configFileFlag, importAtStart, readConfigurationFile } from '../cli/import-file.ts';
 import { askText } from '../cli/prompts.ts';
@@ -78,8 +78,7 @@ export default class Dev extends OperatorCommand {
         });
       await ensureObjectStore(db);
       const state = await readConfigState(db);
-      if (!setup.password && state.items.some(({ item, ok }) => item === 'admin user' && !ok))
-        generated = new Secret(randomBytes(15).toString('base64url'));
+      if (!setup.password && lacksAdmin(state)) generated = new Secret(randomBytes(15).toString('base64url'));
       const choices = {
         ...setup,
         password: setup.password ?? (generated && { secret: generated, source: null }),
@@ -88,6 +87,7 @@ export default class Dev extends OperatorCommand {
       };
       await applySetup(db, state, choices, {
         interactive: false,
+        claim: false,
         encryptionKey,
         host: 'localhost',
         actor: commandActor(),

@@ -1,3 +1,4 @@
+import { readConfigState } from '@kg-operator/config';
 import { Flags } from '@oclif/core';
 import { databasesBefore } from '../backup/restore-names.ts';
 import { syncDue } from '../backup/scheduler.ts';
@@ -41,13 +42,19 @@ export default class Start extends OperatorCommand {
     if (!goal.application) {
       this.answer('The infrastructure is up, the schema is current.');
       this.say(
-        'Next: ./operator.sh config admin, config ai-provider, config embedding, then ./operator.sh start --app-only',
+        'Next: ./operator.sh config admin (or config claim), config ai-provider, config embedding, then ./operator.sh start --app-only',
       );
       return { plan, started: true };
     }
     this.answer(`The platform is running: ${web}`);
+    await this.#tellClaim();
     await this.#tellExchange();
     return { plan, started: true, url: web };
+  }
+
+  async #tellClaim(): Promise<void> {
+    const { claim } = await readConfigState(this.context.configDatabase());
+    if (claim) this.say('Nobody has claimed it yet. Next: ./operator.sh config claim');
   }
 
   /** A restore was cut off while it exchanged databases. Which one is live shows in the names; the platform runs on it now. */

@@ -8,8 +8,10 @@ import { configFileFlag, importAtStart, readConfigurationFile } from '../cli/imp
 import { assertStarted } from '../cli/lifecycle.ts';
 import { restoreOnNewHost } from '../cli/restore-new-host.ts';
 import { collectSetup, type SetupFlagValues, setupFlags } from '../cli/setup.ts';
+import { printsOnTerminal, showClaim } from '../cli/show-claim.ts';
 import { showPlan } from '../cli/show-plan.ts';
 import { commandActor } from '../config/actor.ts';
+import { issueClaim } from '../config/claim.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
 import { infrastructureSecret } from '../model/settings.ts';
@@ -20,7 +22,8 @@ import { presentHooks } from '../upgrade/hooks.ts';
 interface UpResult {
   url: string;
   apiUrl: string;
-  username: string;
+  /** The first admin; null: nobody has claimed the platform yet. */
+  username: string | null;
   /** Whether anything was started, replaced, migrated or configured. */
   changed: boolean;
   /** Names of what it wrote. */
@@ -32,8 +35,11 @@ interface UpResult {
 export default class Up extends OperatorCommand {
   static override summary =
     'Everything from nothing: infrastructure, schema, configuration (guided, or by flags and variables), application';
+  static override description =
+    'Without an admin password, up on a terminal ends with a one-time token: with it the first admin is made in the web app.';
   static override examples = [
     '<%= config.bin %> up',
+    '<%= config.bin %> up --yes --claim --ai-provider local --embedding local',
     'KG_ADMIN_PASSWORD=… KG_AI_API_KEY=… <%= config.bin %> up --yes --ai-provider openai --embedding local',
     'KG_ADMIN_PASSWORD=… KG_OPENAI_API_KEY=… <%= config.bin %> up --yes --config kg.yaml',
     '<%= config.bin %> up --yes --restore ./kg-20261123T031500Z-a1b2c3.tar.age --kit-file kit.txt',
@@ -41,6 +47,9 @@ export default class Up extends OperatorCommand {
   static override flags = {
     ...setupFlags,
     ...configFileFlag,
+    claim: Flags.boolean({
+      description: 'without an admin password: start all the same, and make the first admin in the web app',
+    }),
     restore: Flags.string({
       description: 'on a new host: everything from this backup instead of configuration',
       helpValue: 'FILE',
@@ -76,7 +85,7 @@ export default class Up extends OperatorCommand {
   }
 
   async #configure(
-    flags: SetupFlagValues & { config: string | undefined },
+    flags: SetupFlagValues & { config: string | undefined; claim: boolean },
   ): Promise<Pick<UpResult, 'configured' | 'changed'>> {
     const setup = await collectSetup(flags);
     const file = flags.config === undefined ? null : await readConfigurationFile(flags.config);
@@ -102,6 +111,7 @@ export default class Up extends OperatorCommand {
       });
     const configured = await applySetup(db, await readConfigState(db), setup, {
       interactive: this.interactive,
+      claim: flags.claim,
       encryptionKey,
       host: 'host.docker.internal',
       actor: commandActor(),
@@ -133,11 +143,17 @@ export default class Up extends OperatorCommand {
       .orderBy('id')
       .limit(1)
       .execute();
-    const username = admin?.username ?? '';
+    const username = admin?.username ?? null;
     const password = restored === null ? 'the password you chose' : 'the password of that time';
+    const lines = [
+      `Web app  ${web}`,
+      `API      ${api}`,
+      ...(username ? [`Log in   ${username}, with ${password}`] : []),
+    ];
     this.answer(
-      `\nThe platform is running${restored === null ? '' : `, restored from ${restored}`}.\n\n  Web app  ${web}\n  API      ${api}\n  Log in   ${username}, with ${password}\n`,
+      `\nThe platform is running${restored === null ? '' : `, restored from ${restored}`}.\n\n  ${lines.join('\n  ')}\n`,
     );
+    if (username === null) await this.#tellClaim();
     const { kit } = await readBackupSettings(db);
     this.say(
       kit
@@ -145,6 +161,15 @@ export default class Up extends OperatorCommand {
         : 'Next: ./operator.sh backup (makes your recovery kit, too) · ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop',
     );
     return { url: web, apiUrl: api, username, restored };
+  }
+  /** The last thing: half an hour runs from here. The token itself goes to a person's terminal only. */
+  async #tellClaim(): Promise<void> {
+    if (!this.interactive || !printsOnTerminal(this.jsonEnabled())) {
+      this.say('Nobody is admin yet. On a terminal of this host: ./operator.sh config claim\n');
+      return;
+    }
+    const claim = await issueClaim(this.context.configDatabase(), { actor: commandActor() });
+    this.answer(`${showClaim(claim, this.context.settings.publicUrl.web)}\n`);
   }
 }
 

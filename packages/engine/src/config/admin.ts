@@ -1,17 +1,17 @@
 import {
   hashPassword,
+  isUsername,
   passwordProblem,
   type Role,
   type Secret,
   type Tables,
+  USERNAME_RULE,
   userRecord,
   verifyPassword,
 } from '@kg-operator/config';
 import type { Kysely, Selectable, Transaction } from 'kysely';
 import { EXIT, OperatorError } from '../model/errors.ts';
 import { type Actor, type Change, changeConfig, recordChange } from './history.ts';
-
-const USERNAME = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 
 export interface UserInput extends Actor {
   username: string;
@@ -32,10 +32,10 @@ export interface UserSummary {
 
 /** @throws OperatorError USERNAME_INVALID */
 export function checkUsername(username: string): void {
-  if (USERNAME.test(username)) return;
+  if (isUsername(username)) return;
   throw new OperatorError('USERNAME_INVALID', `"${username}" can't be a user name`, {
     exitCode: EXIT.usage,
-    hint: 'use 1 to 63 of a-z, 0-9, ".", "_" and "-", starting with a letter or digit',
+    hint: USERNAME_RULE,
   });
 }
 

@@ -102,12 +102,17 @@ export function secretsUnresolved(
   });
 }
 
-/** @throws OperatorError SECRET_UNRESOLVED naming every secret of the file that is not there, or can't be one */
+/** @throws OperatorError SECRET_UNRESOLVED, FILE_INVALID naming every secret of the file that is not there, or can't be one */
 export function assertSecretsThere({ name, document, at }: ConfigurationFile, places: SecretPlaces): void {
-  const details = resolveSecrets(document, places).flatMap(({ path, problem }) =>
-    problem === null ? [] : [`${at(path)}: ${path.join('.')}: ${problem}`],
-  );
-  if (details.length > 0) throw secretsUnresolved(name, details, places);
+  const wrong = resolveSecrets(document, places).filter(({ problem }) => problem !== null);
+  if (wrong.length === 0) return;
+  const details = wrong.map(({ path, problem }) => `${at(path)}: ${path.join('.')}: ${problem}`);
+  if (wrong.some(({ invalid }) => !invalid)) throw secretsUnresolved(name, details, places);
+  throw new OperatorError('FILE_INVALID', `${name} refers to secrets that can't be used`, {
+    exitCode: EXIT.configuration,
+    details,
+    hint: 'correct what they hold; nothing was changed',
+  });
 }
 
 /** For a person: `env KG_ADMIN_PASSWORD`, `file secrets/key`. */

@@ -3,6 +3,7 @@ export { type Actor, type Change, type ChangeRecord, changeConfig, recordChange 
 /** The topics of the history. */
 export const CONFIG_TOPICS = [
   'admin',
+  'claim',
   'ai-provider',
   'embedding',
   'api-key',

@@ -5,10 +5,11 @@ import { type RecordedChange, readChanges } from './changes.ts';
 import { countUnfit, listEmbeddings } from './embedding.ts';
 import { type Actor, changeConfig, recordChange } from './history.ts';
 
-/** Their other half is in Garage or in `.env`, which rows alone can't bring back. */
+/** Their other half is in Garage, in `.env` or on a terminal, which rows alone can't bring back. */
 const NOT_HERE_ALONE: Record<string, string> = {
   garage: 'what it did in Garage itself can not be taken back from here',
   rotate: 'the key before is not kept; rotate again instead',
+  claim: 'the token before is not kept; ./operator.sh config claim prints another, which ends this one',
 };
 
 /** The rows are those of another database, and refer to another bucket. */

@@ -132,6 +132,7 @@ describe('configuration', () => {
     };
     const options = {
       interactive: false,
+      claim: false,
       encryptionKey,
       host: 'localhost' as const,
       actor,

@@ -41,6 +41,13 @@ type Column<
 const DECLARED: {
   [Table in keyof Tables]: { [Name in keyof Tables[Table] & string]: Column<Tables[Table], Name> };
 } = {
+  'kg_api.admin_claim': {
+    singleton: 'bool=',
+    token_hash: 'bytea',
+    created_at: 'timestamptz=',
+    expires_at: 'timestamptz',
+    used_at: 'timestamptz?=',
+  },
   'kg_api.ai_provider_config': {
     id: 'int8=',
     provider: 'text',

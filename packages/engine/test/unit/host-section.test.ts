@@ -87,3 +87,12 @@ test('secrets that a container can not see are told with what to do', () => {
     'kg.yaml:3:42: apiKeys.anthropic: secrets/a is not there',
   ]);
 });
+
+test('a secret that is there and can not be one is told as that', () => {
+  const file = parse('version: 1\nusers: {admin: {role: admin, password: {env: KG_ADMIN_PASSWORD}}}\n');
+  const places = { env: { KG_ADMIN_PASSWORD: 'short' }, root: '/opt/kg-operator', inContainer: true };
+  expect(() => assertSecretsThere(file, places)).toThrow("kg.yaml refers to secrets that can't be used");
+  expect(detailsOf(() => assertSecretsThere(file, places))).toEqual([
+    'kg.yaml:2:40: users.admin.password: env KG_ADMIN_PASSWORD: the password has 5 characters; use 12 to 1024',
+  ]);
+});

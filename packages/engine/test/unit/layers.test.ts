@@ -33,6 +33,15 @@ describe('assessLayers', () => {
     ]);
   });
 
+  test('nobody has claimed the platform: complete, and how it is done comes next', () => {
+    const open = runningPlatform();
+    if (open.database.reachable && open.database.config)
+      open.database.config.claim = { expiresAt: new Date(0), counts: false };
+    expect(oks(open)).toEqual([true, true, true, true]);
+    expect(assessLayers(open)[2]?.summary).toContain('nobody has claimed');
+    expect(nextCommands(open)).toEqual(['./operator.sh config claim']);
+  });
+
   test('no secrets: init; the wrong key: said before anything else', () => {
     expect(nextCommands({ ...emptyHost(), encryptionKeyId: null })).toEqual(['./operator.sh init']);
     const wrong = { ...runningPlatform(), encryptionKeyId: 'ffffffffffffffff' };

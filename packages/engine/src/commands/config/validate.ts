@@ -19,7 +19,7 @@ export default class ConfigValidate extends ConfigCommand {
     await this.parse(ConfigValidate);
     const db = await this.readDatabase();
     const key = encryptionKeyIfAny(this.context.settings);
-    const { findings, version, apiKeys, settings } = await examineConfiguration(
+    const { findings, version, apiKeys, settings, claim } = await examineConfiguration(
       db,
       key && { id: keyIdOf(key), key },
     );
@@ -37,6 +37,7 @@ export default class ConfigValidate extends ConfigCommand {
     this.answer(
       `The configuration is valid: complete, ${count(apiKeys.length, 'credential')} opened, ${count(set, 'setting')} in range.`,
     );
+    if (claim) this.say('Nobody has claimed the platform yet: ./operator.sh config claim');
     return { valid: true, version, credentials: apiKeys.length, settings: set };
   }
 }
