@@ -7,7 +7,7 @@ RELEASES_URL='' # where releases are published; like the next two written by "kg
 RELEASE_KEYS='' # public keys of minisign's; their only home is packages/engine/src/release/keys.ts
 REGISTRY_DEFAULT='ghcr.io/kg-operator'
 ENGINE_MINIMUM=25.0.0 COMPOSE_MINIMUM=2.24.4 # as in operator.sh
-TARGET_MB=500 IMAGES_MB=2500 MEMORY_MB=900 MEMORY_GOOD_MB=1900 # images unpacked are 0.9 GB, an upgrade has them twice
+TARGET_MB=500 TMP_MB=20 IMAGES_MB=2500 MEMORY_MB=900 MEMORY_GOOD_MB=1900 # images unpacked are 0.9 GB, an upgrade has them twice
 NL=$(printf '\n.') && NL=${NL%.}
 help_text() {
   cat <<END
@@ -179,6 +179,8 @@ check_room() {
   free=$(free_mb "$parent") inodes=$(free_inodes "$parent")
   [ "${free:-$TARGET_MB}" -ge "$TARGET_MB" ] ||
     finding 3 DISK_SPACE "$parent has $free MB free; $TARGET_MB MB are the least, and backups want more"
+  free=$(free_mb "${TMPDIR:-/tmp}")
+  [ "${free:-$TMP_MB}" -ge "$TMP_MB" ] || finding 3 DISK_SPACE_TMP "${TMPDIR:-/tmp} has $free MB free; $TMP_MB MB are the least: set TMPDIR"
   [ "${inodes:-9999}" -ge 1000 ] || finding 3 INODES "$parent has $inodes free inodes; 1000 are the least"
   [ -n "$DOCKER_ROOT" ] && [ -d "$DOCKER_ROOT" ] || return 0
   free=$(free_mb "$DOCKER_ROOT") inodes=$(free_inodes "$DOCKER_ROOT")
@@ -223,7 +225,10 @@ check_target() { # EXISTING: fresh (no such directory), files (a directory witho
   parent=$DIR
   while [ ! -e "$parent" ] && [ ! -L "$parent" ]; do parent=$(dirname "$parent"); done
   if [ ! -d "$parent" ]; then finding 3 TARGET_INVALID "$parent is no directory" && return; fi
-  [ -w "$parent" ] && [ -x "$parent" ] || finding 3 TARGET_READ_ONLY "$(id -un) can't write in $parent: take another --dir, or run this as root"
+  if ! { [ -w "$parent" ] && [ -x "$parent" ]; }; then
+    if [ "$(id -u)" = 0 ]; then why='it is mounted read-only: take another --dir'; else why='take another --dir, or run this as root'; fi
+    finding 3 TARGET_READ_ONLY "$(id -un) can't write in $parent: $why"
+  fi
   [ "$parent" = "$DIR" ] || return 0
   EXISTING=files
   if [ -f "$DIR/docker/docker-compose.yml" ]; then
@@ -305,7 +310,12 @@ request() {
     curl6:* | wget4:*resolve*) WHY="the name is not found, or not reachable over the kind of network (IPv4, IPv6) this host has. $WHY" ;;
     curl60:* | curl77:* | wget5:*) WHY="its certificate is not trusted here; a CA of your own: KG_CA_FILE=FILE. $WHY" ;;
   esac
-  proxy=${https_proxy:-${HTTPS_PROXY-}} && case $protocol$proxy in =https?*) WHY="$WHY (through the proxy ${proxy##*@})" ;; esac
+  proxy=${https_proxy:-${HTTPS_PROXY-}}
+  case $DOWNLOADER$code:$proxy:$WHY in curl7::* | wget4::*) host=${url#*://} && host=${host%%/*}
+    if has getent && [ -z "$(getent ahostsv4 "${host%:*}")" ] && [ -n "$(getent ahosts "${host%:*}")" ]; then
+      WHY="the name has IPv6 addresses only, and this host can't reach them. $WHY"; fi ;;
+  esac
+  case $protocol$proxy in =https?*) WHY="$WHY (through the proxy ${proxy##*@})" ;; esac
   return "$code"
 }
 get() { # NAME LIMIT: a file of the source, to $WORK/files/NAME; nothing is trusted yet
