@@ -7,7 +7,7 @@ RELEASES_URL='' # where releases are published; like the next two written by "kg
 RELEASE_KEYS='' # public keys of minisign's; their only home is packages/engine/src/release/keys.ts
 REGISTRY_DEFAULT='ghcr.io/kg-operator'
 ENGINE_MINIMUM=25.0.0 COMPOSE_MINIMUM=2.24.4 # as in operator.sh
-TARGET_MB=500 IMAGES_MB=2500 MEMORY_MB=900 MEMORY_GOOD_MB=1900 # images unpacked are 0.9 GB, an upgrade has them twice
+TARGET_MB=500 TMP_MB=20 IMAGES_MB=2500 MEMORY_MB=900 MEMORY_GOOD_MB=1900 # images unpacked are 0.9 GB, an upgrade has them twice
 NL=$(printf '\n.') && NL=${NL%.}
 help_text() {
   cat <<END
@@ -18,6 +18,7 @@ Usage: curl -fsSL URL/install.sh | sh -s -- [FLAGS] [-- FLAGS OF ./operator.sh u
   --from SOURCE        where releases come from: https://..., a directory, or a bundle for hosts without network (KG_RELEASES)
   --registry NAME      images from this registry and path instead, by the same digests (KG_INSTALL_REGISTRY)
   --set KEY=VALUE      a line of the first .operator.conf, such as WEB_PORT=3001; repeatable (KG_INSTALL_SET, separated by blanks)
+  --config FILE        settings and configuration from one document, secrets by reference: docs/headless.md (KG_INSTALL_CONFIG)
   --restore FILE       start from a backup (KG_INSTALL_RESTORE); KG_RECOVERY_KEY or KG_BACKUP_PASSPHRASE opens it
   --no-start           only the files (KG_INSTALL_NO_START=1)
   --dry-run            check, download and verify; write nothing (KG_INSTALL_DRY_RUN=1)
@@ -64,14 +65,15 @@ options() {
   DIR=${KG_INSTALL_DIR-} VERSION=${KG_INSTALL_VERSION-} CHANNEL=${KG_INSTALL_CHANNEL:-stable} REGISTRY=${KG_INSTALL_REGISTRY-}
   FROM=${KG_RELEASES:-$RELEASES_URL} RESTORE=${KG_INSTALL_RESTORE-} YES=${KG_INSTALL_YES-} NO_START=${KG_INSTALL_NO_START-}
   DRY_RUN=${KG_INSTALL_DRY_RUN-} JSON=${KG_INSTALL_JSON-} SETTINGS=${KG_INSTALL_SET-} UNINSTALL='' VOLUMES='' CONFIRM='' INSECURE='' QUIET=''
+  CONFIG=${KG_INSTALL_CONFIG-}
   while [ $# -gt 0 ]; do
     case $1 in --*=*) value=${1#*=} name=${1%%=*} && shift && set -- "$name" "$value" "$@" ;; esac
-    case $1 in --dir | --version | --channel | --registry | --from | --restore | --set | --confirm)
+    case $1 in --dir | --version | --channel | --registry | --from | --restore | --config | --set | --confirm)
       [ $# -gt 1 ] && [ -n "$2" ] || fail 2 USAGE "$1 wants a value" 'sh install.sh --help' ;; esac
     case $1 in
       --dir) DIR=$2 && shift ;; --version) VERSION=$2 && shift ;; --channel) CHANNEL=$2 && shift ;; --registry) REGISTRY=$2 && shift ;;
       --from) FROM=$2 && shift ;; --restore) RESTORE=$2 && shift ;; --set) SETTINGS="$SETTINGS $2" && shift ;; --confirm) CONFIRM=$2 && shift ;;
-      --yes) YES=1 ;; --no-start) NO_START=1 ;; --dry-run) DRY_RUN=1 ;; --json) JSON=1 ;; --quiet) QUIET=1 ;;
+      --config) CONFIG=$2 && shift ;; --yes) YES=1 ;; --no-start) NO_START=1 ;; --dry-run) DRY_RUN=1 ;; --json) JSON=1 ;; --quiet) QUIET=1 ;;
       --uninstall) UNINSTALL=1 ;; --volumes) VOLUMES=1 ;; --insecure-no-signature) INSECURE=1 ;;
       --help | -h) help_text && exit 0 ;;
       --) return ;; # what follows goes to operator.sh: main takes it
@@ -162,7 +164,7 @@ END
   case $security in *rootless*)
     finding 6 DOCKER_ROOTLESS 'Docker runs rootless: the operator needs the socket /var/run/docker.sock of a Docker that runs as root' ;; esac
   case $(command -v docker)$DOCKER_ROOT in */snap/*) case $DIR in "${HOME-}"/*) ;; *)
-    finding 6 DOCKER_SNAP "Docker from snap sees only files beneath $HOME: --dir there, or Docker's own packages" ;; esac ;; esac
+    finding 6 DOCKER_SNAP "Docker from snap sees only files beneath ${HOME-}: --dir there, or Docker's own packages" ;; esac ;; esac
   case $driver in vfs | devicemapper | aufs)
     warning STORAGE_DRIVER "Docker's storage driver is $driver, which is slow and wasteful; overlay2 is the usual one" ;; esac
   if [ -n "${https_proxy-}${HTTPS_PROXY-}${http_proxy-}" ] && [ -z "$proxy" ]; then
@@ -177,6 +179,8 @@ check_room() {
   free=$(free_mb "$parent") inodes=$(free_inodes "$parent")
   [ "${free:-$TARGET_MB}" -ge "$TARGET_MB" ] ||
     finding 3 DISK_SPACE "$parent has $free MB free; $TARGET_MB MB are the least, and backups want more"
+  free=$(free_mb "${TMPDIR:-/tmp}")
+  [ "${free:-$TMP_MB}" -ge "$TMP_MB" ] || finding 3 DISK_SPACE_TMP "${TMPDIR:-/tmp} has $free MB free; $TMP_MB MB are the least: set TMPDIR"
   [ "${inodes:-9999}" -ge 1000 ] || finding 3 INODES "$parent has $inodes free inodes; 1000 are the least"
   [ -n "$DOCKER_ROOT" ] && [ -d "$DOCKER_ROOT" ] || return 0
   free=$(free_mb "$DOCKER_ROOT") inodes=$(free_inodes "$DOCKER_ROOT")
@@ -221,7 +225,10 @@ check_target() { # EXISTING: fresh (no such directory), files (a directory witho
   parent=$DIR
   while [ ! -e "$parent" ] && [ ! -L "$parent" ]; do parent=$(dirname "$parent"); done
   if [ ! -d "$parent" ]; then finding 3 TARGET_INVALID "$parent is no directory" && return; fi
-  [ -w "$parent" ] && [ -x "$parent" ] || finding 3 TARGET_READ_ONLY "$(id -un) can't write in $parent: take another --dir, or run this as root"
+  if ! { [ -w "$parent" ] && [ -x "$parent" ]; }; then
+    if [ "$(id -u)" = 0 ]; then why='it is mounted read-only: take another --dir'; else why='take another --dir, or run this as root'; fi
+    finding 3 TARGET_READ_ONLY "$(id -un) can't write in $parent: $why"
+  fi
   [ "$parent" = "$DIR" ] || return 0
   EXISTING=files
   if [ -f "$DIR/docker/docker-compose.yml" ]; then
@@ -303,7 +310,12 @@ request() {
     curl6:* | wget4:*resolve*) WHY="the name is not found, or not reachable over the kind of network (IPv4, IPv6) this host has. $WHY" ;;
     curl60:* | curl77:* | wget5:*) WHY="its certificate is not trusted here; a CA of your own: KG_CA_FILE=FILE. $WHY" ;;
   esac
-  proxy=${https_proxy:-${HTTPS_PROXY-}} && case $protocol$proxy in =https?*) WHY="$WHY (through the proxy ${proxy##*@})" ;; esac
+  proxy=${https_proxy:-${HTTPS_PROXY-}}
+  case $DOWNLOADER$code:$proxy:$WHY in curl7::* | wget4::*) host=${url#*://} && host=${host%%/*}
+    if has getent && [ -z "$(getent ahostsv4 "${host%:*}")" ] && [ -n "$(getent ahosts "${host%:*}")" ]; then
+      WHY="the name has IPv6 addresses only, and this host can't reach them. $WHY"; fi ;;
+  esac
+  case $protocol$proxy in =https?*) WHY="$WHY (through the proxy ${proxy##*@})" ;; esac
   return "$code"
 }
 get() { # NAME LIMIT: a file of the source, to $WORK/files/NAME; nothing is trusted yet
@@ -417,9 +429,41 @@ get_release() {
   fi
   (umask 022 && tar -xzf "$archive" -C "$WORK") || fail 3 NOT_WRITTEN "kg-$VERSION.tar.gz could not be unpacked in $WORK"
   NEW=$WORK/kg-$VERSION && chmod 755 "$NEW/operator.sh"
+  use_registry
+}
+use_registry() { # instead of the one that the release names
   [ -n "$REGISTRY" ] && [ -z "$BUNDLE" ] || return 0
   sed "s|^\(IMAGE_[A-Z_]*=\).*/\([^/]*@sha256:\)|\1$REGISTRY/\2|" "$NEW/.operator/release.env" >"$WORK/pins"
   mv "$WORK/pins" "$NEW/.operator/release.env"
+}
+
+# --- the document ---------------------------------------------------------------------------------------------------------------------------
+
+read_config() { # FLAGS of up: the engine of the release checks it, and its host section goes into SETTINGS; what --set says counts
+  step "Reading $CONFIG"
+  [ -z "$BUNDLE" ] || load_images
+  image=$(sed -n 's/^IMAGE_OPERATOR=//p' "$NEW/.operator/release.env")
+  docker image inspect "$image" >/dev/null 2>&1 || docker pull -q "$image" >/dev/null 2>"$WORK/why" ||
+    fail 6 IMAGE_NOT_PULLED "$image, which reads $CONFIG, can't be pulled: $(tail -n 1 "$WORK/why")" 'nothing was written'
+  names=$(awk 'BEGIN { for (name in ENVIRON) if (name ~ /^KG_[A-Z0-9_]+$/) print name }')
+  while [ $# -gt 0 ]; do
+    case $1 in --from-env=*) names="$names ${1#*=}" ;; --from-env) names="$names ${2-}" ;; esac
+    shift
+  done
+  [ ! -d "$DIR" ] || set -- --mount "type=bind,source=$DIR,target=$DIR,readonly"
+  for name in $names; do case $name in *[!A-Za-z0-9_]*) ;; *) set -- "$@" -e "$name" ;; esac; done
+  set -- --rm -i --network none --read-only --tmpfs /tmp --cap-drop ALL --cap-add DAC_OVERRIDE "$@" -e "KG_ROOT=$DIR" \
+    "$image" kg-operator config host - --name "$CONFIG"
+  [ -e "$DIR/.env" ] || set -- "$@" --secrets # afterwards those that are stored stay where they are not found
+  code=0 && lines=$(docker run "$@" <"$CONFIG" 2>"$WORK/why") || code=$?
+  case $code in 12[567]) fail 6 ENGINE_NOT_RUN "docker could not run $image: $(tail -n 1 "$WORK/why")" 'nothing was written' ;; esac
+  [ "$code" = 0 ] || fail "$code" CONFIG_INVALID "$(sed -n '1s/^Error: //p' "$WORK/why")" "$(sed -n 's/^Next: //p' "$WORK/why")" \
+    "$(sed -e '1{/^Error: /d;}' -e '/^Next: /d' -e 's/^  //' "$WORK/why")"
+  for line in $lines; do
+    case " $SETTINGS ${REGISTRY:+IMAGE_REGISTRY=}" in *" ${line%%=*}="*) continue ;; esac
+    SETTINGS="$line $SETTINGS"
+    case $line in IMAGE_REGISTRY=?*) REGISTRY=${line#*=} && use_registry ;; esac
+  done
 }
 
 # --- placing --------------------------------------------------------------------------------------------------------------------------------
@@ -434,11 +478,12 @@ place() {
   if [ -e "$DIR/.env" ] || [ -e "$DIR/.operator/release.env" ]; then rm -f "$NEW/.operator/release.env"; fi
   if [ -e "$DIR/.operator.conf" ]; then
     for pair in $SETTINGS; do
-      grep -Fqx -e "$pair" "$DIR/.operator.conf" ||
-        warning SETTINGS_KEPT "$DIR/.operator.conf is there and stays as it is: --set $pair was not used"
+      is=$(grep -e "^${pair%%=*}=" "$DIR/.operator.conf") || is="no ${pair%%=*}"
+      [ "$is" = "$pair" ] || warning SETTINGS_KEPT "$DIR/.operator.conf has $is, and stays as it is: $pair was not used"
     done
   elif [ -n "$SETTINGS$REGISTRY" ]; then
     echo '# The settings of this installation; .operator.conf.example explains each.' >"$NEW/.operator.conf"
+    case " $SETTINGS" in *' IMAGE_REGISTRY='*) REGISTRY='' ;; esac
     printf '%s\n' $SETTINGS ${REGISTRY:+"IMAGE_REGISTRY=$REGISTRY"} >>"$NEW/.operator.conf"
   fi
   [ ! -d "$NEW/.operator" ] || chmod 700 "$NEW/.operator"
@@ -515,13 +560,17 @@ start() { # FLAGS of up
   fi
   [ -z "$YES" ] || set -- "$@" --yes
   [ -z "$QUIET" ] || set -- "$@" --quiet
+  [ -z "$CONFIG" ] || set -- "$@" --config -
   code=0 && cd "$DIR"
-  if [ -z "$YES" ] && has_terminal; then
+  if [ -n "$CONFIG" ]; then # through stdin, since the operator sees nothing outside; so there are no questions
+    if [ -n "$JSON" ]; then ./operator.sh "$@" <"$CONFIG" >&2; else ./operator.sh "$@" <"$CONFIG"; fi || code=$?
+  elif [ -z "$YES" ] && has_terminal; then
     if [ -n "$JSON" ]; then ./operator.sh "$@" </dev/tty >&2; else ./operator.sh "$@" </dev/tty; fi || code=$?
   elif [ -n "$JSON" ]; then ./operator.sh "$@" </dev/null >&2 || code=$?
   else ./operator.sh "$@" </dev/null || code=$?; fi
   [ "$code" = 0 ] ||
-    fail "$code" START_FAILED "the files are in $DIR, but it did not start" "mend what is said above, then: cd $DIR && ./operator.sh up"
+    fail "$code" START_FAILED "the files are in $DIR, but it did not start" \
+      "mend what is said above, then: cd $DIR && ./operator.sh up$FROM_CONFIG"
   case $FROM in https://*) ./operator.sh versions --from "$FROM" </dev/null >/dev/null 2>&1 ||
     warning SOURCE_NOT_KEPT "the operator can't read $FROM; upgrades want: ./operator.sh upgrade --from SOURCE" ;; esac
 }
@@ -560,6 +609,14 @@ uninstall() {
 }
 
 signals() { trap 'exit 130' INT HUP && trap 'exit 143' TERM; }
+refuse() { # what was found, if anything was
+  [ -z "$FINDINGS" ] ||
+    fail "$FINDINGS_EXIT" CHECKS_FAILED 'this host is not ready; nothing was written' 'mend what is listed, then run the same again' "$FINDINGS"
+}
+check_settings() {
+  PREFIX=$(setting CONTAINER_PREFIX kg)
+  check_port API_PORT 8000; check_port WEB_PORT 3000; check_plain_http; check_volumes
+}
 main() {
   QUIET='' JSON='' STEPS='' FINDINGS='' FINDINGS_EXIT='' WARNINGS='' STAGE='' BUNDLE='' WHY='' BEGAN=$(now)
   for argument; do [ "$argument" != -- ] || break; [ "$argument" != --json ] || JSON=1; done # so that errors of usage are told that way, too
@@ -579,6 +636,13 @@ main() {
   for pair in $SETTINGS; do case $pair in [A-Z]*=*) ;; *) fail 2 USAGE "--set $pair: KEY=VALUE is wanted" ;; esac; done
   case $REGISTRY in *[!a-z0-9.:/_-]*) fail 2 USAGE "--registry $REGISTRY: a registry and path such as ghcr.io/someone is wanted" ;; esac
   [ -z "$RESTORE" ] || [ -r "$RESTORE" ] || fail 2 USAGE "--restore: $RESTORE can't be read"
+  FROM_CONFIG=''
+  if [ -n "$CONFIG" ]; then
+    [ -f "$CONFIG" ] && [ -r "$CONFIG" ] || fail 2 USAGE "--config: $CONFIG can't be read"
+    [ -z "$RESTORE" ] || fail 2 USAGE '--config and --restore exclude each other: a backup has its own configuration'
+    case $CONFIG in /*) ;; *) CONFIG=$(pwd -P)/$CONFIG ;; esac
+    FROM_CONFIG=" --yes --config - <$CONFIG"
+  fi
   WORK=${TMPDIR:-/tmp}/kg-install.$$.$(od -An -tx4 -N4 /dev/urandom | tr -d ' ')
   trap 'rm -rf ${WORK:+"$WORK"} ${STAGE:+"$STAGE"}' EXIT && signals
   if ! (umask 077 && mkdir "$WORK"); then # it may be somebody's
@@ -587,14 +651,14 @@ main() {
   if [ -n "$UNINSTALL" ]; then check_target; uninstall; return; fi
 
   step 'Checking this host'
-  check_system; check_target; check_tools; read_keys; check_docker; check_room
-  check_port API_PORT 8000; check_port WEB_PORT 3000; check_plain_http; check_volumes; check_network
-  [ -z "$FINDINGS" ] ||
-    fail "$FINDINGS_EXIT" CHECKS_FAILED 'this host is not ready; nothing was written' 'mend what is listed, then run the same again' "$FINDINGS"
+  check_system; check_target; check_tools; read_keys; check_docker; check_room; check_network
+  [ -n "$CONFIG" ] || check_settings # otherwise known later
+  refuse
   step 'Downloading and verifying'
   choose_version
   get_release
   say "Verified: kg-operator $VERSION from $FROM${VERIFIER:+, signature checked with $VERIFIER}"
+  [ -z "$CONFIG" ] || { read_config "$@"; check_settings; refuse; }
   data="\"version\":\"$VERSION\",\"directory\":\"$(json_text "$DIR")\",\"source\":\"$(json_text "$FROM")\",\"installed\":\"$INSTALLED\""
   if [ -n "$DRY_RUN" ]; then answer "Would install kg-operator $VERSION in $DIR; nothing was written" "$data,\"dryRun\":true"; return; fi
   if [ -z "$YES" ]; then
@@ -602,14 +666,15 @@ main() {
       '' | [yY]*) ;; none)
         fail 2 USAGE 'there is no terminal to ask on: give --yes' ;; *) fail 2 USAGE 'not confirmed; nothing was written' ;; esac
   fi
-  [ -z "$BUNDLE" ] || load_images
+  [ -z "$BUNDLE" ] || [ -n "$CONFIG" ] || load_images
   step "Installing in $DIR"
   place
   url=$(public_url)
   is_older='' && [ -z "$INSTALLED" ] || [ "$INSTALLED" = "$VERSION" ] || is_older=1
   running=$(docker container inspect -f '{{.State.Running}}' "$PREFIX-operator" 2>/dev/null) || running=''
-  if [ -n "$NO_START" ]; then todo="cd $DIR && ./operator.sh up"; url=''
-  elif [ -n "$is_older" ] && [ "$running" = true ]; then todo=''
+  if [ -n "$NO_START" ]; then todo="cd $DIR && ./operator.sh up$FROM_CONFIG"; url=''
+  elif [ -n "$is_older" ] && [ "$running" = true ]; then
+    todo='' && [ -z "$CONFIG" ] || warning CONFIG_NOT_USED "$CONFIG was not imported: ./operator.sh config import - <$CONFIG"
   else todo='' && start "$@"; fi
   [ -z "$is_older" ] || todo="cd $DIR && ./operator.sh upgrade --to $VERSION"
   seconds=$(($(now) - BEGAN))

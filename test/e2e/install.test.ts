@@ -1,15 +1,14 @@
 import { chmod, cp, mkdir, readdir, readFile, realpath, rm, symlink } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { STANDALONE_FILES } from '../../packages/engine/src/release/assets.ts';
 import type { ReleaseManifest } from '../../packages/engine/src/release/manifest.ts';
 import { docker, expectCode, onTerminal, type Result, run } from './command.ts';
-import { REPOSITORY } from './images.ts';
 import { ADMIN_PASSWORD, Installation } from './installation.ts';
+import { markedBlocks } from './page.ts';
 import { Publisher } from './releases.ts';
+import { serveFolder } from './serve-folder.ts';
 
 jest.setTimeout(600_000);
 
@@ -17,22 +16,15 @@ jest.setTimeout(600_000);
 const UP = '\x1b[A';
 
 let publisher: Publisher;
-let server: Server;
+let server: Awaited<ReturnType<typeof serveFolder>>;
 let url: string;
 
 beforeAll(async () => {
   publisher = await Publisher.create();
   await publisher.add('1.0.0');
   await publisher.issue(['--set', 'stable=1.0.0']);
-  server = createServer(async (request, response) => {
-    const name = decodeURIComponent(request.url ?? '').slice(1);
-    await readFile(join(publisher.folder, name)).then(
-      (bytes) => response.end(bytes),
-      () => response.writeHead(404).end(),
-    );
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  server = await serveFolder(publisher.folder);
+  url = server.url;
 }, 900_000);
 afterAll(async () => {
   server?.close();
@@ -237,13 +229,6 @@ test('on a terminal: three questions, none of them for a password, and the addre
   }
 });
 
-/** What docs/getting-started.md says, by name: blocks that are run, and what they say. */
-async function page(kind: 'run' | 'says'): Promise<Map<string, string>> {
-  const text = await readFile(join(REPOSITORY, 'docs/getting-started.md'), 'utf8');
-  const blocks = text.matchAll(new RegExp(`^<!-- ${kind}: (\\w+) -->\\n\`\`\`(?:sh)?\\n(.*?)^\`\`\``, 'gms'));
-  return new Map([...blocks].map(([, name = '', block = '']) => [name, block]));
-}
-
 const asRoot = process.getuid?.() === 0 ? test : test.skip;
 asRoot(
   'docs/getting-started.md as it stands, by somebody who may use Docker and is not root, under busybox',
@@ -260,7 +245,7 @@ asRoot(
       await chmod(dirname(home), 0o711); // of this run, and root's
       // The group of the socket, whatever it is here.
       const group = (await run('stat', ['-c', '%g', '/var/run/docker.sock'])).stdout.trim();
-      const blocks = await page('run');
+      const blocks = await markedBlocks('getting-started.md', 'run');
       const follow = async (name: string) => {
         const script = blocks.get(name)?.replaceAll('https://releases.example.org', url) ?? 'exit 99';
         const as = [
@@ -293,7 +278,7 @@ asRoot(
           .replaceAll(url, 'https://releases.example.org')
           .replace(/\d+/g, 'N');
       const said = alike(`${stderr}${stdout}`).split('\n');
-      for (const line of alike((await page('says')).get('install') ?? 'nothing')
+      for (const line of alike((await markedBlocks('getting-started.md', 'says')).get('install') ?? 'nothing')
         .trimEnd()
         .split('\n'))
         expect(said).toContain(line);

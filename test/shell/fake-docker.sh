@@ -8,6 +8,7 @@
 #   engine-version   what `version` says of the server   held             volumes are in use: `down --volumes` leaves them
 #   info             what `info` says to install.sh       docker-version   what `--version` says
 #   operator-image   name of the operator's image         standalone       the folder of that name in it
+#   run-engine       a script that is the engine of `run`, with what comes after the image's name
 #   image-ids        names and ids for `image inspect -f` loaded           what `load` read
 set -eu
 cd "$FAKE_DOCKER"
@@ -67,6 +68,11 @@ case $* in
     case $state in stopped*) echo false ;; *) echo true ;; esac ;;
   'image inspect -f'*) grep "^$5 " image-ids | cut -d ' ' -f 2 ;;
   'image inspect'*) [ ! -e no-images ] ;;
+  'run '*) # `docker run FLAGS IMAGE kg-operator ARGS`
+    while [ "$1" != kg-operator ]; do shift; done
+    shift
+    if [ -e run-engine ]; then exec sh run-engine "$@"; fi ;;
+  'pull '*) ;;
   info*) cat info 2>/dev/null || echo 'overlay2|/var/lib/docker|linux|8000000000|[name=seccomp,profile=builtin]|' ;;
   load) cat >loaded ;;
   'cp '*:/opt/kg-operator/standalone/.*) cp -R standalone/. "$3" ;;

@@ -11,6 +11,7 @@ import { MAX_BYTES } from '../config/document-syntax.ts';
 import { configureFileStore } from '../config/file-store.ts';
 import { ensureFingerprint } from '../config/fingerprint.ts';
 import { configureObjectStore } from '../config/garage.ts';
+import { hostDifferences } from '../config/host-section.ts';
 import { type ProbeResult, probeProvider } from '../config/probe.ts';
 import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { count } from '../model/plan.ts';
@@ -39,16 +40,19 @@ export const configFileFlag = {
   ...passedOnFlag,
 };
 
-/** Reads and checks a configuration file; `-` is standard input. @throws OperatorError FILE_UNREADABLE, FILE_INVALID */
-export async function readConfigurationFile(path: string): Promise<ConfigurationFile> {
-  if (path === '-') return parseConfiguration(await readStdin(), 'standard input');
+/** Reads and checks a configuration file; `-` is standard input, called `name`. @throws OperatorError FILE_UNREADABLE, FILE_INVALID */
+export async function readConfigurationFile(
+  path: string,
+  name = 'standard input',
+): Promise<ConfigurationFile> {
+  if (path === '-') return parseConfiguration(await readStdin(), name);
   try {
     return parseConfiguration(readFileSync(path), path);
   } catch (error) {
     if (error instanceof OperatorError) throw error;
     throw new OperatorError('FILE_UNREADABLE', `${path} can't be read: ${messageOf(error)}`, {
       exitCode: EXIT.usage,
-      hint: 'the operator sees only files beneath the installation; others by standard input: config import - < FILE',
+      hint: 'the operator sees only files beneath the installation; others by standard input: config import - < FILE, up --config - < FILE',
       cause: error,
     });
   }
@@ -102,20 +106,26 @@ interface Conversation {
   warning: (text: string) => void;
 }
 
-/** Imports a file on the way to a running platform, and tells what came of it. */
+/** Imports a file on the way to a running platform, and tells what came of it. Returns how many values changed. */
 export async function importAtStart(
   context: RunContext,
   db: Kysely<Tables>,
   file: ConfigurationFile,
   encryptionKey: Secret,
   { say, warning }: Conversation,
-): Promise<void> {
+): Promise<number> {
   await ensureFingerprint(db, encryptionKey);
   const { changes, kept } = await importFile(context, db, file, { encryptionKey, actor: commandActor() });
-  for (const line of describeKept(kept)) warning(line);
+  for (const line of [...describeKept(kept), ...unusedHostLines(context, file)]) warning(line);
   say(
     `Configured from ${file.name}: ${changes.length > 0 ? count(changes.length, 'value') : 'nothing to change'}`,
   );
+  return changes.length;
+}
+
+/** A sentence for each line of the host section that the installation has otherwise; without containers there is nothing to have. */
+export function unusedHostLines({ settings }: RunContext, file: ConfigurationFile): string[] {
+  return settings.mode === 'containers' ? hostDifferences(file, settings.root) : [];
 }
 
 /** A sentence for each secret that could not be looked up. */

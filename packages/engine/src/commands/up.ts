@@ -12,6 +12,7 @@ import { printsOnTerminal, showClaim } from '../cli/show-claim.ts';
 import { showPlan } from '../cli/show-plan.ts';
 import { commandActor } from '../config/actor.ts';
 import { issueClaim } from '../config/claim.ts';
+import type { Observation } from '../model/observation.ts';
 import type { Plan } from '../model/plan.ts';
 import { infrastructureSecret } from '../model/settings.ts';
 import { planStart } from '../plan/start.ts';
@@ -23,6 +24,8 @@ interface UpResult {
   apiUrl: string;
   /** The first admin; null: nobody has claimed the platform yet. */
   username: string | null;
+  /** Whether anything was started, replaced, migrated or configured. */
+  changed: boolean;
   /** Names of what it wrote. */
   configured: string[];
   /** The id of the backup that it was restored from. */
@@ -68,18 +71,22 @@ export default class Up extends OperatorCommand {
     const { flags } = await this.parse(Up);
     this.requireContainers();
     await this.requireNoUnfinishedChange();
-    if (flags.restore === undefined) return this.#ended(await this.#configure(flags), null);
+    if (flags.restore === undefined) {
+      const { configured, changed } = await this.#configure(flags);
+      return { ...(await this.#ended(null)), configured, changed };
+    }
     const host = {
       context: this.context,
       runPlan: (plan: Plan) => this.runPlan(plan),
       say: (text: string) => this.say(text),
     };
-    return this.#ended([], await restoreOnNewHost(host, flags.restore, flags));
+    const ended = await this.#ended(await restoreOnNewHost(host, flags.restore, flags));
+    return { ...ended, configured: [], changed: true };
   }
 
   async #configure(
     flags: SetupFlagValues & { config: string | undefined; claim: boolean },
-  ): Promise<string[]> {
+  ): Promise<Pick<UpResult, 'configured' | 'changed'>> {
     const setup = await collectSetup(flags);
     const file = flags.config === undefined ? null : await readConfigurationFile(flags.config);
 
@@ -89,14 +96,16 @@ export default class Up extends OperatorCommand {
       application: false,
       hooks: hooks.filter((hook) => hook !== 'post-start'),
     };
-    const first = planStart(await observe(this.context), infrastructure);
+    const before = await observe(this.context);
+    const first = planStart(before, infrastructure);
     this.say(showPlan(first));
     await this.runPlan(first);
 
     const db = this.context.configDatabase();
     const encryptionKey = infrastructureSecret(this.context.settings, 'ENCRYPTION_KEY');
+    let imported = 0;
     if (file)
-      await importAtStart(this.context, db, file, encryptionKey, {
+      imported = await importAtStart(this.context, db, file, encryptionKey, {
         say: (line) => this.say(line),
         warning: (line) => this.warning(line),
       });
@@ -116,12 +125,13 @@ export default class Up extends OperatorCommand {
       hooks: hooks.filter((hook) => hook === 'post-start'),
     };
     await this.runPlan(planStart(await observe(this.context), application));
-    assertStarted(await observe(this.context), { infrastructure: true, application: true });
-
-    return configured;
+    const after = await observe(this.context);
+    assertStarted(after, { infrastructure: true, application: true });
+    const changed = configured.length + imported > 0 || whatRuns(before) !== whatRuns(after);
+    return { configured, changed };
   }
 
-  async #ended(configured: string[], restored: string | null): Promise<UpResult> {
+  async #ended(restored: string | null): Promise<Omit<UpResult, 'configured' | 'changed'>> {
     const db = this.context.configDatabase();
     await syncDue(this.context);
     const { web, api } = this.context.settings.publicUrl;
@@ -150,7 +160,7 @@ export default class Up extends OperatorCommand {
         ? 'Next: ./operator.sh backup · ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop'
         : 'Next: ./operator.sh backup (makes your recovery kit, too) · ./operator.sh status · ./operator.sh logs -f api · ./operator.sh stop',
     );
-    return { url: web, apiUrl: api, username, configured, restored };
+    return { url: web, apiUrl: api, username, restored };
   }
   /** The last thing: half an hour runs from here. The token itself goes to a person's terminal only. */
   async #tellClaim(): Promise<void> {
@@ -161,4 +171,12 @@ export default class Up extends OperatorCommand {
     const claim = await issueClaim(this.context.configDatabase(), { actor: commandActor() });
     this.answer(`${showClaim(claim, this.context.settings.publicUrl.web)}\n`);
   }
+}
+
+/** To compare two observations: which containers there are, which of them run, and the schema. */
+function whatRuns({ services, database }: Observation): string {
+  const containers = services
+    .filter(({ oneShot }) => !oneShot)
+    .flatMap((service) => service.containers.map(({ id, state }) => `${id} ${state}`));
+  return JSON.stringify([containers.sort(), database.reachable ? database.schema.head : null]);
 }

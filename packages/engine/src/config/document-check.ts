@@ -19,7 +19,13 @@ export function schemaProblems(value: unknown): Problem[] {
 }
 
 function compile(): ValidateFunction {
-  const ajv = new Ajv2020({ allErrors: true, verbose: true, strict: true, strictRequired: false });
+  const ajv = new Ajv2020({
+    allErrors: true,
+    verbose: true,
+    strict: true,
+    strictRequired: false,
+    allowUnionTypes: true,
+  });
   ajv.addFormat('uri', (text) => isBaseUrl(text));
   return ajv.compile(configurationSchema());
 }
@@ -60,6 +66,8 @@ function expectation(
   if (keyword === 'enum') return `must be one of ${parentSchema.enum.join(', ')}`;
   if (keyword === 'const') return `must be ${params.allowedValue}, which is all that this version reads`;
   if (keyword === 'format') return 'must be an http(s) address, without a user name, a query or a fragment';
+  if (path[0] === 'host' && path.length === 2)
+    return 'must be one line of text, a whole number, true or false';
   if (parentSchema.minimum !== undefined) {
     const number = parentSchema.type === 'integer' ? 'a whole number' : 'a number';
     return `must be ${number} from ${parentSchema.minimum} to ${parentSchema.maximum}`;
@@ -72,6 +80,12 @@ function expectation(
 
 function unknownKey(parent: readonly string[], name: string, { parentSchema = {} }: ErrorObject): Problem {
   const path = [...parent, name];
+  if (parent[0] === 'host')
+    return {
+      path,
+      atKey: true,
+      message: `host: ${quote(name)} is not known; .operator.conf.example has all keys`,
+    };
   const known = Object.keys(parentSchema.properties);
   const meant = nearest(name, known);
   const isKey = /^(api.?)?key$/i.test(name) && parent[1] === 'providers';

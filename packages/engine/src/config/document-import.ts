@@ -5,17 +5,19 @@ import { type ConfigurationDocument, sourceOf } from './document.ts';
 import { applyDocument } from './document-apply.ts';
 import { type ConfigurationChange, diffConfiguration } from './document-diff.ts';
 import type { ConfigurationFile } from './document-parse.ts';
-import { type ReferredSecret, resolveSecrets, type SecretPlaces } from './document-secrets.ts';
+import {
+  type ReferredSecret,
+  resolveSecrets,
+  type SecretPlaces,
+  secretsUnresolved,
+} from './document-secrets.ts';
 import { readStored, type StoredConfiguration } from './document-stored.ts';
 import { type Actor, type Change, changeConfig } from './history.ts';
 import { assertNoDocuments, storedObjectStore } from './object-store.ts';
 
 export interface ImportOptions extends Actor {
   encryptionKey: Secret;
-  places: SecretPlaces & {
-    /** Only some variables come into the container; messages say which. */
-    inContainer: boolean;
-  };
+  places: SecretPlaces;
   /** Only says what would change. */
   dryRun: boolean;
   prune: boolean;
@@ -149,13 +151,7 @@ function checkAgainst(
       details,
       hint: 'correct the file; nothing was changed',
     });
-  throw new OperatorError('SECRET_UNRESOLVED', `${name} refers to secrets that are not there`, {
-    exitCode: EXIT.configuration,
-    details,
-    hint: places.inContainer
-      ? 'export the variables; those whose names do not begin with KG_ are passed on with --from-env NAME, and files must be beneath the installation'
-      : 'set the variables for this command, or correct the paths, which begin at the installation',
-  });
+  throw secretsUnresolved(name, details, places);
 }
 
 function storedReference({ document }: StoredConfiguration, path: readonly string[]) {

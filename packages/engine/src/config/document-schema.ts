@@ -27,6 +27,15 @@ export function configurationSchema(): Schema {
     title: 'What config import reads and config export writes, as YAML or JSON',
     ...record({
       version: { const: 1 },
+      host: {
+        description:
+          'Lines of .operator.conf, for install.sh --config. operator.sh says what each may be; where the file is there already it stays',
+        type: 'object',
+        patternProperties: {
+          '^[A-Z][A-Z0-9_]*$': { type: ['string', 'integer', 'boolean'], pattern: '^[^\\p{Cc}]*$' },
+        },
+        additionalProperties: false,
+      },
       users: {
         description: 'By name. Who is not named stays as they are, unless --prune is given',
         type: 'object',

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { basename, relative, resolve, sep } from 'node:path';
 import { Secret } from '@kg-operator/config';
-import { messageOf } from '../model/errors.ts';
+import { EXIT, messageOf, OperatorError } from '../model/errors.ts';
 import { checkPassword } from './admin.ts';
 import { checkApiKey } from './api-key.ts';
 import { type ConfigurationDocument, type SecretReference, sourceOf } from './document.ts';
+import type { ConfigurationFile } from './document-parse.ts';
 
 /** A secret that a document refers to, and what came of looking. */
 export interface ReferredSecret {
@@ -21,6 +22,8 @@ export interface SecretPlaces {
   env: NodeJS.ProcessEnv;
   /** Where relative paths begin: the installation's root. */
   root: string;
+  /** Nothing outside of the root can be seen, and only some variables come in; messages say which. */
+  inContainer?: boolean;
 }
 
 /** As `readFileSync` reports them: https://nodejs.org/api/errors.html#common-system-errors */
@@ -63,7 +66,7 @@ function refer(
 }
 
 /** The secret, or why there is none. */
-function look(reference: SecretReference, { env, root }: SecretPlaces): Secret | string {
+function look(reference: SecretReference, { env, root, inContainer }: SecretPlaces): Secret | string {
   if ('env' in reference) {
     const value = env[reference.env];
     return value ? new Secret(value) : `${reference.env} is ${value === undefined ? 'not set' : 'empty'}`;
@@ -73,8 +76,43 @@ function look(reference: SecretReference, { env, root }: SecretPlaces): Secret |
     return text === '' ? `${reference.file} is empty` : new Secret(text);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (inContainer && isOutside(root, reference.file))
+      return `${reference.file} is outside of ${root}, and the operator sees nothing else: put it there, as {file: secrets/${basename(reference.file)}}`;
     return `${reference.file} ${FILE_PROBLEMS[code] ?? `can't be read (${code})`}`;
   }
+}
+
+function isOutside(root: string, file: string): boolean {
+  const inside = relative(root, resolve(root, file));
+  return inside === '..' || inside.startsWith(`..${sep}`);
+}
+
+/** The error for secrets that are not where a file says; `details` has a line for each. */
+export function secretsUnresolved(
+  name: string,
+  details: string[],
+  { inContainer }: SecretPlaces,
+): OperatorError {
+  return new OperatorError('SECRET_UNRESOLVED', `${name} refers to secrets that are not there`, {
+    exitCode: EXIT.configuration,
+    details,
+    hint: inContainer
+      ? 'export the variables; those whose names do not begin with KG_ are passed on with --from-env NAME, and files must be beneath the installation'
+      : 'set the variables for this command, or correct the paths, which begin at the installation',
+  });
+}
+
+/** @throws OperatorError SECRET_UNRESOLVED, FILE_INVALID naming every secret of the file that is not there, or can't be one */
+export function assertSecretsThere({ name, document, at }: ConfigurationFile, places: SecretPlaces): void {
+  const wrong = resolveSecrets(document, places).filter(({ problem }) => problem !== null);
+  if (wrong.length === 0) return;
+  const details = wrong.map(({ path, problem }) => `${at(path)}: ${path.join('.')}: ${problem}`);
+  if (wrong.some(({ invalid }) => !invalid)) throw secretsUnresolved(name, details, places);
+  throw new OperatorError('FILE_INVALID', `${name} refers to secrets that can't be used`, {
+    exitCode: EXIT.configuration,
+    details,
+    hint: 'correct what they hold; nothing was changed',
+  });
 }
 
 /** For a person: `env KG_ADMIN_PASSWORD`, `file secrets/key`. */

@@ -38,6 +38,8 @@ export interface EmbeddingEntry {
  */
 export interface ConfigurationDocument {
   version: 1;
+  /** Lines of `.operator.conf`, for install.sh, which is not there yet when they are wanted; the database knows nothing of them. */
+  host?: Record<string, string | number | boolean>;
   users?: Record<string, UserEntry>;
   ai?: { active?: AiProvider; providers?: { [Name in AiProvider]?: AiEntry } };
   embedding?: { active?: EmbeddingProvider; providers?: { [Name in EmbeddingProvider]?: EmbeddingEntry } };
@@ -49,7 +51,7 @@ export interface ConfigurationDocument {
 
 /** Keys in the order in which they are written, wherever they occur; names of users, providers and settings follow the alphabet. */
 const KEY_ORDER = [
-  ...['version', 'users', 'ai', 'embedding', 'apiKeys', 'objectStore', 'settings'],
+  ...['version', 'host', 'users', 'ai', 'embedding', 'apiKeys', 'objectStore', 'settings'],
   ...[
     'active',
     'providers',
@@ -66,7 +68,7 @@ const KEY_ORDER = [
 ];
 
 /** The maps whose keys are names that somebody chose. */
-const NAMED = /^(users|ai providers|embedding providers|apiKeys|settings)$/;
+const NAMED = /^(host|users|ai providers|embedding providers|apiKeys|settings)$/;
 
 /** Sorts paths as the document is written. */
 export function comparePaths(one: readonly string[], other: readonly string[]): number {

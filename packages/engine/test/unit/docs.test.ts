@@ -7,6 +7,7 @@ import {
   SETTINGS,
   type SettingDeclaration,
 } from '@kg-operator/config';
+import { parse } from 'yaml';
 import ConfigImport from '../../src/commands/config/import.ts';
 import { toYaml } from '../../src/config/document.ts';
 import { parseConfiguration } from '../../src/config/document-parse.ts';
@@ -90,7 +91,9 @@ describe('docs/configuration.md', () => {
 
 /** Looks at every line that calls ./operator.sh, in a block or in a sentence; returns how many there are. */
 async function assertCommandsOf(docs: string): Promise<number> {
-  const shown = [...docs.matchAll(/(?:^|`)\.\/operator\.sh ([^`\n]*)/gm)].map(([, words = '']) => words);
+  const shown = [...docs.matchAll(/(?:^|`|cmd: )\.\/operator\.sh ([^`\n]*)/gm)].map(
+    ([, words = '']) => words,
+  );
   for (const words of shown) {
     const has = await flagsOf(words.replace(/ +#.*$/, '').split(' '));
     for (const [, flag = ''] of words.matchAll(/ --([a-z-]+)/g))
@@ -116,15 +119,118 @@ async function flagsOf([topic = '', ...rest]: string[]): Promise<(flag: string) 
       default: typeof ConfigImport;
     };
     const flags = { ...command.baseFlags, ...command.flags } as Record<string, unknown>;
-    return (flag) => flag in flags || flag.replace(/^no-/, '') in flags || flag === 'json';
+    return (flag) =>
+      flag in flags || flag.replace(/^no-/, '') in flags || flag === 'json' || isOfShim(topic, flag);
   }
   // A topic without a command of its own name, as in "config …".
   if (words.length === 0 && existsSync(new URL(folder, repository))) return () => false;
   const shim = read('operator.sh');
   if (!new RegExp(`\\b${topic}\\)|\\b${topic} \\|`).test(shim))
     throw new Error(`there is no command ${topic}`);
-  return (flag) => shim.includes(`--${flag}`);
+  return (flag) => isOfShim(topic, flag);
 }
+
+/** Whether the help of operator.sh has the flag in the line of this command, or for all of them. `logs` passes its flags on to Compose. */
+function isOfShim(topic: string, flag: string): boolean {
+  const lines = [...read('operator.sh').matchAll(/^#\| {3}((?:[a-z-]+, )*[a-z-]+) .*$/gm)];
+  const line = lines.find(([, names = '']) => names.split(', ').includes(topic))?.[0] ?? '';
+  const everywhere = ['json', 'yes', 'no-input', 'quiet', 'help', 'confirm'];
+  return (
+    everywhere.includes(flag) || line.includes(`--${flag}`) || line.includes('flags of docker compose logs')
+  );
+}
+
+describe.each([
+  ['headless.md', 5],
+  ['operations.md', 40],
+  ['migrating.md', 40],
+])('docs/%s', (page, least) => {
+  const docs = read(`docs/${page}`);
+
+  test('every command it shows is one, with flags that it has', async () => {
+    expect(await assertCommandsOf(docs)).toBeGreaterThanOrEqual(least);
+  });
+
+  test('what it links to is there, chapters of pages as well', () => {
+    for (const [, target = '', chapter] of docs.matchAll(/\]\((?!https:)([^)#]*)(?:#([^)]+))?\)/g)) {
+      const file = target ? `docs/${target}` : `docs/${page}`;
+      expect([target, existsSync(new URL(file, repository))]).toEqual([target, true]);
+      if (chapter)
+        expect([target, chaptersOf(read(file))]).toEqual([target, expect.arrayContaining([chapter])]);
+    }
+  });
+});
+
+/** As GitHub names them in links. */
+const chaptersOf = (text: string) =>
+  [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\p{L}\d _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
+describe('docs/headless.md', () => {
+  const docs = read('docs/headless.md');
+  const blocks = new Map(
+    [...docs.matchAll(/^<!-- file: ([\w.-]+) -->\n```yaml\n(.*?)^```/gms)].map(([, name = '', text = '']) => [
+      name,
+      text,
+    ]),
+  );
+  const check = (text: string) => parseConfiguration(new TextEncoder().encode(text), 'headless.md').document;
+
+  test('its documents are valid, alone and in the user-data', () => {
+    expect(Object.keys(check(blocks.get('kg.yaml') ?? '').host ?? {})).toContain('WEB_PORT');
+    const { write_files } = parse(blocks.get('user-data') ?? '') as { write_files: { content: string }[] };
+    expect(check(write_files[0]?.content ?? '').users).toEqual(check(blocks.get('kg.yaml') ?? '').users);
+  });
+});
+
+describe('docs/migrating.md', () => {
+  // What ADR-061 of 2025 names as deprecated, moved or kept, and the commands it shows.
+  const OLD = [
+    ...[
+      'operator/setup/bootstrap.sh',
+      'operator/setup/initialize-platform.sh',
+      'operator/admin/set-admin-password.sh',
+    ],
+    ...[
+      'operator/garage/init-garage.sh',
+      'operator/services/start-*.sh',
+      'scripts/development/local/run-*-local.sh',
+    ],
+    ...['operator/development/test/', 'monitor-db.sh', 'garage-status.sh', 'lint_queries.py'],
+    ...[
+      'operator/database/backup-database.sh',
+      'operator/lib/backup-db.sh',
+      'operator/database/restore-database.sh',
+    ],
+    ...['operator/lib/restore-db.sh', 'operator/database/migrate-db.sh', 'operator/lib/init-secrets.sh'],
+    ...['operator/lib/start-infra.sh', 'operator/lib/start-app.sh', 'operator/lib/stop.sh', 'start-api.sh'],
+    ...[
+      'start-database.sh',
+      'bootstrap.sh',
+      'initialize-platform.sh',
+      'configure.py admin',
+      'docker-compose.ollama.yml',
+    ],
+    ...['operator/kg-operator', 'docker-compose up -d postgres'],
+  ];
+  const [, table = ''] = read('docs/migrating.md').split('## Commands\n');
+  const rows = table
+    .slice(0, table.indexOf('\n## '))
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(1);
+
+  test('has a row for every old command, and a new one in each', () => {
+    for (const name of OLD)
+      expect([name, rows.some((row) => row.split(' | ')[0]?.includes(name))]).toEqual([name, true]);
+    for (const row of rows)
+      expect(row.split(' | ')[1]).toMatch(/`\.\/operator\.sh [a-z]|`npm (start|test)`|install\.sh/);
+  });
+});
 
 describe('docs/recovery.md', () => {
   const docs = read('docs/recovery.md');

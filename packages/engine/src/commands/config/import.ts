@@ -7,6 +7,7 @@ import {
   passedOnFlag,
   readConfigurationFile,
   testFile,
+  unusedHostLines,
 } from '../../cli/import-file.ts';
 import { describeChanges } from '../../config/document-diff.ts';
 import type { ImportResult } from '../../config/document-import.ts';
@@ -72,6 +73,7 @@ export default class ConfigImport extends ConfigCommand {
     }
     if (!dryRun || !result) result = await importFile(this.context, db, file, choices);
 
+    for (const line of unusedHostLines(this.context, file)) this.warning(line);
     this.#show(result, file.name, dryRun);
     const { items } = await readConfigState(db);
     const missing = items.filter(({ ok }) => !ok);
