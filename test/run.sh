@@ -24,7 +24,8 @@ npm run build --workspaces --if-present
 jest() { node --experimental-vm-modules --disable-warning=ExperimentalWarning node_modules/jest/bin/jest.js "$@"; }
 
 say 'Unit, integration and shell tests'
-jest --selectProjects unit integration shell
+# As many workers as cores: jest keeps one back, which leaves a machine of two cores with one test at a time.
+jest --selectProjects unit integration shell --maxWorkers=100%
 
 if docker info >/dev/null 2>&1; then
   say 'Container tests'
