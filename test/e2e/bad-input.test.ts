@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { docker, dockerLines, expectCode, run } from './command.ts';
 import { Installation } from './installation.ts';
+import { holdLock, LOCK_HOLDER } from './lock.ts';
 import { until } from './wait.ts';
 
 jest.setTimeout(900_000);
@@ -83,27 +84,19 @@ describe('what a person or a machine can do wrong', () => {
   });
 
   test('while one command holds the lock, another exits 5 and names it; when it dies the lock is free', async () => {
-    const operator = `${kg.prefix}-operator`;
-    // What run/lock.ts takes: flock(2) on a file of the state directory. `sleep` is the process that has it.
-    const holder = { command: 'kg-operator start', pid: 1, since: '2026-01-02T03:04:05.000Z' };
-    const script = `cd "$KG_ROOT/.operator" && exec 9>>lock && flock --nonblock 9 && echo '${JSON.stringify(holder)}' >holder.json &&
-      echo $$ >/tmp/holding && exec sleep 600`;
-    await docker('exec', '-d', operator, 'sh', '-c', script);
-    const pid = await until('the lock is held', () =>
-      docker('exec', operator, 'cat', '/tmp/holding').catch(() => ''),
-    );
+    const release = await holdLock(kg);
     for (const command of [['start', '--infra-only'], ['stop']]) {
       const { code, document } = await kg.json(command);
       expect(code).toBe(5);
       expect(document.error).toMatchObject({
         code: 'LOCKED',
-        message: expect.stringContaining(`"${holder.command}" is running since ${holder.since}`),
+        message: expect.stringContaining(`"${LOCK_HOLDER.command}" is running since ${LOCK_HOLDER.since}`),
       });
     }
     expect(await kg.isRunning('postgres')).toBe(true);
     expect((await kg.json(['status'])).code).toBe(0); // reading needs no lock
 
-    await docker('exec', operator, 'sh', '-c', `kill -9 ${pid}`);
+    await release();
     await until('the lock is free', async () => (await kg.json(['start', '--infra-only'])).code === 0, {
       seconds: 60,
     });

@@ -5,6 +5,7 @@ import { keyIdOf, Secret } from '@kg-operator/config';
 import { sha256, startAiOnHost } from './ai.ts';
 import { docker, run } from './command.ts';
 import { ADMIN_PASSWORD, AI_KEY, Installation } from './installation.ts';
+import { holdLock } from './lock.ts';
 import {
   allSecrets,
   findLeaks,
@@ -249,13 +250,10 @@ describe('every secret of a running platform is rotated, one after the other', (
   });
 
   test('while another command holds the lock: 5, and nothing is staged', async () => {
-    const starting = kg.begin(['start']);
-    await until('start holds the lock', () => readFile(kg.path('.operator/holder.json'), 'utf8'), {
-      everyMs: 10,
-    });
+    const release = await holdLock(kg);
     const { code, document: answer } = await kg.json(['rotate', 'garage-secret']);
     expect([code, answer.error.code]).toEqual([5, 'LOCKED']);
-    expect((await starting.done).code).toBe(0);
+    await release();
     expect((await readdir(kg.root)).filter((file) => file.startsWith('.env'))).toEqual(['.env']);
   });
 
