@@ -1,15 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { PGlite } from '@electric-sql/pglite';
-import { age } from '@electric-sql/pglite-age';
+import type { PGlite } from '@electric-sql/pglite';
 import type { Tables } from '@kg-operator/config';
 import { Kysely, PGliteDialect } from 'kysely';
+import { emptyPglite } from '../../engine/test/pglite.ts';
 
 const MIGRATIONS = fileURLToPath(new URL('../../../schema/migrations/', import.meta.url));
 
 /** An embedded PostgreSQL with AGE, migrated by the real files; the search path is that of openDatabase(). */
 export async function migratedDatabase(): Promise<{ pglite: PGlite; db: Kysely<Tables> }> {
-  const pglite = await PGlite.create({ extensions: { age } });
+  const pglite = await emptyPglite();
   const files = (await readdir(MIGRATIONS)).filter((name) => name.endsWith('.sql')).sort();
   for (const file of files) {
     const text = await readFile(`${MIGRATIONS}${file}`, 'utf8');

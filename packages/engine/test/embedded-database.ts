@@ -1,11 +1,10 @@
-import { PGlite } from '@electric-sql/pglite';
-import { age } from '@electric-sql/pglite-age';
 import { type ConnectionSettings, Secret, type Tables } from '@kg-operator/config';
 import { Kysely, PGliteDialect } from 'kysely';
 import { type MigrationSession, openSession } from '../src/database/session.ts';
 import { serveWire } from '../src/database/wire.ts';
 import { readMigrations } from '../src/migrations/files.ts';
 import { migrate } from '../src/migrations/migrate.ts';
+import { emptyPglite } from './pglite.ts';
 
 export interface EmbeddedDatabase {
   db: Kysely<Tables>;
@@ -16,11 +15,7 @@ export interface EmbeddedDatabase {
 
 /** An empty PostgreSQL with AGE in this process; its session comes through the wire protocol, as everywhere. */
 export async function emptyDatabase(): Promise<EmbeddedDatabase> {
-  const pglite = await PGlite.create({
-    extensions: { age },
-    startParams: [...PGlite.defaultStartParams, '-c', 'search_path=public,ag_catalog'],
-  });
-  await pglite.exec("LOAD 'age'");
+  const pglite = await emptyPglite();
   const password = new Secret('the password');
   const wire = await serveWire(pglite, {
     port: 0,

@@ -1,7 +1,6 @@
-import { PGlite } from '@electric-sql/pglite';
-import { age } from '@electric-sql/pglite-age';
 import { type ConnectionSettings, Secret } from '@kg-operator/config';
 import { serveWire } from '../src/database/wire.ts';
+import { emptyPglite } from './pglite.ts';
 
 export interface EmbeddedServer {
   settings: ConnectionSettings;
@@ -10,11 +9,7 @@ export interface EmbeddedServer {
 
 /** An embedded database in memory behind the wire protocol, as `kg-operator dev` serves the one on disk. */
 export async function embeddedServer(options: { idleTransactionMs?: number } = {}): Promise<EmbeddedServer> {
-  const pglite = await PGlite.create({
-    extensions: { age },
-    startParams: [...PGlite.defaultStartParams, '-c', 'search_path=public,ag_catalog'],
-  });
-  await pglite.exec("LOAD 'age'");
+  const pglite = await emptyPglite();
   const password = new Secret('the password');
   const fail = (error: unknown) => {
     throw error;
