@@ -31,15 +31,17 @@ export async function takeLock(stateDirectory: string, command: string): Promise
   };
 }
 
-/** Whoever has it without a name takes it this instant, gives it back, or only asked: another look tells who it is, or gets it. */
+/**
+ * A lock that is taken is looked at again. Whoever has it may only ask whether it is free, or have taken it this instant, and until it has
+ * written its name holder.json is missing, or names a command that was killed.
+ */
 async function lock(stateDirectory: string): Promise<() => Promise<void>> {
-  const deadline = performance.now() + UNNAMED_FOR_MS;
-  for (;;) {
+  for (let look = 1; ; look++) {
     const release = (await lockFile(stateDirectory)) ?? (await lockSocket(stateDirectory));
     if (release !== 'taken') return release;
     const holder = await readHolder(stateDirectory);
-    if (holder || performance.now() > deadline) throw locked(holder);
-    await sleep(20);
+    if ((holder && look > 1) || look === LOOKS) throw locked(holder);
+    await sleep(LOOK_AGAIN_MS);
   }
 }
 
@@ -54,7 +56,9 @@ export async function isLocked(stateDirectory: string): Promise<boolean> {
 type Taken = (() => Promise<void>) | 'taken';
 // Of flock's own exit codes none means this; EX_TEMPFAIL of sysexits.h.
 const HELD = 75;
-const UNNAMED_FOR_MS = 2000;
+// Asking takes some milliseconds; a machine that needs two seconds for a name of a hundred bytes has other worries.
+const LOOK_AGAIN_MS = 50;
+const LOOKS = 40;
 
 /**
  * flock(2) on a file: it counts in every container that sees the folder, so that the operator and a runner exclude each other. Node can't

@@ -150,6 +150,25 @@ describe('takeLock', () => {
     await release();
   });
 
+  test('the name of a command that was killed refuses nobody, and is not told to them', async () => {
+    const holder = join(directory, 'holder.json');
+    const asked = await takeLock(directory, 'kg-operator status');
+    await writeFile(holder, JSON.stringify({ command: 'killed', pid: 1, since: '2026-01-02T03:04:05.000Z' }));
+    const next = takeLock(directory, 'kg-operator start');
+    await sleep(20);
+    await asked();
+    const release = await next;
+
+    const current = await readFile(holder);
+    await writeFile(holder, JSON.stringify({ command: 'killed', pid: 1, since: '2026-01-02T03:04:05.000Z' }));
+    const refused = takeLock(directory, 'kg-operator stop');
+    await Promise.all([
+      expect(refused).rejects.toMatchObject({ message: expect.stringContaining('"kg-operator start"') }),
+      sleep(20).then(() => writeFile(holder, current)),
+    ]);
+    await release();
+  });
+
   test('installations do not lock each other, and every platform has an address', () => {
     expect(lockAddress('/a', 'linux')).not.toEqual(lockAddress('/b', 'linux'));
     expect(lockAddress('/a', 'win32').path).toMatch(/^\\\\\.\\pipe\\/);
