@@ -16,7 +16,7 @@ const model = fc.stringMatching(/^[!-~]{1,40}$/);
 const address = fc.webUrl({ withQueryParameters: false, withFragments: false });
 const title = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 60 })
-  .filter((text) => /^[^\p{Cc}]{1,60}$/u.test(text));
+  .filter((text) => /^(?=.*\S)[^\p{Cc}\p{Zl}\p{Zp}]{1,60}$/u.test(text));
 
 const reference: Arbitrary<SecretReference> = fc.oneof(
   fc.record({ env: fc.stringMatching(/^KG_[A-Z0-9_]{1,20}$/) }),

@@ -151,7 +151,8 @@ function setting(declared: SettingDeclaration): Schema {
     return {
       description,
       type: 'string',
-      pattern: '^[^\\p{Cc}]+$',
+      // What checkSetting() says: one line, with something on it.
+      pattern: '^(?=.*\\S)[^\\p{Cc}\\p{Zl}\\p{Zp}]+$',
       maxLength: declared.maxLength,
       default: declared.default,
     };

@@ -273,6 +273,8 @@ describe('hostile files', () => {
       'version: 1\nsettings: {web.title: "a\\x1b[2Jb"}',
       /one line of 1 to 60 characters/,
     ],
+    ['a title of blanks', 'version: 1\nsettings: {web.title: " "}', /one line of 1 to 60 characters/],
+    ['a line separator', 'version: 1\nsettings: {web.title: "a\\u2028b"}', /one line of 1 to 60 characters/],
     ['half a surrogate', 'version: 1\nsettings: {web.title: "a\\ud800"}', /half a character/],
     ['terminal codes in a name', 'version: 1\n"\\x1b[2J": 1', /"\\u001b\[2J" is not known/],
     ['no UTF-8', new Uint8Array([0x76, 0xff, 0xfe]), /the file is not UTF-8 text/],
