@@ -19,6 +19,6 @@ export async function holdLock({ prefix }: Installation): Promise<() => Promise<
     docker('exec', operator, 'cat', '/tmp/holding').catch(() => ''),
   );
   return async () => {
-    await docker('exec', operator, 'sh', '-c', `kill -9 ${pid}; rm /tmp/holding`);
+    await docker('exec', operator, 'sh', '-c', `kill -9 ${pid} && rm /tmp/holding`);
   };
 }

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,8 +12,9 @@ import { age } from '@electric-sql/pglite-age';
  */
 export async function emptyPglite(): Promise<PGlite> {
   const kept = join(tmpdir(), 'empty-pglite.tar');
-  const found = await readFile(kept).catch(() => null);
-  return openPglite({ loadDataDir: found ? new Blob([found]) : await keepOne(kept) });
+  return openPglite({
+    loadDataDir: existsSync(kept) ? new Blob([await readFile(kept)]) : await keepOne(kept),
+  });
 }
 
 async function keepOne(path: string): Promise<Blob> {
@@ -19,7 +22,8 @@ async function keepOne(path: string): Promise<Blob> {
   try {
     await pglite.exec('CHECKPOINT');
     const dump = await pglite.dumpDataDir('none');
-    const unfinished = `${path}.${process.pid}`;
+    // Several may make one at once, in one process as well: each writes its own, and the last to be whole stays.
+    const unfinished = `${path}.${randomUUID()}`;
     await writeFile(unfinished, dump.stream());
     await rename(unfinished, path);
     return dump;
